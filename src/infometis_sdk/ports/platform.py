@@ -1,0 +1,189 @@
+"""The port through which a cluster is made and reached."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from attrs import field, frozen
+
+from infometis_sdk.model.run import Run
+
+__all__ = (
+    "Access",
+    "AddOns",
+    "Finding",
+    "Platform",
+    "PlatformContext",
+    "PlatformSpec",
+    "PlatformStatus",
+    "Preflight",
+    "StartStop",
+)
+
+
+@frozen(kw_only=True)
+class Access:
+    """How to reach a cluster.
+
+    Attributes:
+        kubeconfig: a file of our own with mode 0600, never the user's default one;
+            ``None`` for the credentials of the pod that we run in.
+        context: the context in that file; empty for its current one.
+        namespaces: the namespaces assigned to a guest; empty when the cluster is ours.
+        simulated: true when containers do not really run.
+
+    """
+
+    kubeconfig: Path | None
+    context: str = ""
+    namespaces: tuple[str, ...] = field(default=(), converter=tuple)
+    simulated: bool = False
+
+
+@frozen(kw_only=True)
+class PlatformStatus:
+    """What a platform says of its cluster, without changing anything.
+
+    Attributes:
+        phase: ``absent``, ``stopped``, ``starting``, ``ready`` or ``failed``.
+        detail: one line that says why.
+        version: Kubernetes version, such as ``v1.36.3``; empty when unknown.
+        simulated: true when containers do not really run.
+        parts: name of each part (process, container, host) and its state.
+
+    """
+
+    phase: str
+    detail: str = ""
+    version: str = ""
+    simulated: bool = False
+    parts: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class PlatformContext:
+    """What a platform's factory is given besides its settings.
+
+    Attributes:
+        cluster: name of the cluster: DNS label, unique for this user and project.
+        state_dir: a directory of the cluster's own (made by the platform, mode 0700).
+        cache_dir: a directory shared by all clusters of this user, for downloads and builds.
+
+    """
+
+    cluster: str
+    state_dir: Path
+    cache_dir: Path
+
+
+class Platform(ABC):
+    """Makes and reaches one cluster.
+
+    Every method is idempotent, may be repeated after a crash at any step,
+    and touches only what the platform made itself.
+    """
+
+    @abstractmethod
+    def ensure(self, run: Run) -> Access:
+        """Make the cluster, or start what is down, and return once its API answers.
+
+        Raises:
+            PlatformError: it cannot be made; the message says what to do.
+
+        """
+
+    @abstractmethod
+    def status(self) -> PlatformStatus:
+        """Say how the cluster is, in under a second, changing nothing."""
+
+    @abstractmethod
+    def connect(self) -> Access:
+        """Return the access to a cluster that is there.
+
+        Raises:
+            PlatformError: there is no such cluster.
+
+        """
+
+    @abstractmethod
+    def destroy(self, run: Run) -> None:
+        """Remove the cluster and every trace of it; nothing happens where there is none."""
+
+    @property
+    def capabilities(self) -> Mapping[str, str]:
+        """Name of each capability: ``declared`` or ``absent``; what is not named is unknown."""
+        return {}
+
+
+@runtime_checkable
+class StartStop(Protocol):
+    """Ability: the cluster can pause and go on with its data."""
+
+    def stop(self, run: Run) -> None:
+        """Pause the cluster; data stays."""
+
+    def start(self, run: Run) -> Access:
+        """Go on after :meth:`stop`."""
+
+
+@frozen(kw_only=True)
+class Finding:
+    """One result of a preflight check.
+
+    Attributes:
+        check: what was looked at.
+        level: ``ok``, ``warning`` or ``error``.
+        detail: what was found.
+        cure: what to do; empty when nothing need be done.
+
+    """
+
+    check: str
+    level: str
+    detail: str
+    cure: str = ""
+
+
+@runtime_checkable
+class Preflight(Protocol):
+    """Ability: the platform can say beforehand what will not work here."""
+
+    def preflight(self) -> tuple[Finding, ...]:
+        """Look at this machine, changing nothing."""
+
+
+@runtime_checkable
+class AddOns(Protocol):
+    """Ability: the platform needs objects in its cluster (storage, metrics)."""
+
+    def add_ons(self) -> tuple[Mapping[str, Any], ...]:
+        """Return Kubernetes objects that the engine applies to the cluster inventory."""
+
+
+def _no_defaults(settings: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    del settings
+    return {}
+
+
+@frozen(kw_only=True)
+class PlatformSpec:
+    """What a plugin registers for a platform; light, so that nothing heavy is imported.
+
+    Attributes:
+        name: what ``platform: {type: …}`` names.
+        summary: one line.
+        settings: an attrs class; its fields are the legal keys beside ``type``.
+        factory: makes the platform from settings and context; imports what is heavy.
+        defaults: values for parameters of scope ``platform`` by parameter name,
+            given to every service that declares such a parameter.
+
+    """
+
+    name: str
+    summary: str
+    settings: type
+    factory: Callable[[Any, PlatformContext], Platform]
+    defaults: Callable[[Any], Mapping[str, Any]] = _no_defaults
