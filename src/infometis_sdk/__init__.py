@@ -1,0 +1,52 @@
+"""Compose a data-processing stack once and run it identically everywhere.
+
+Names are loaded when they are first used (PEP 562), so that importing the package is cheap.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infometis_sdk.model import (
+        CancelToken,
+        Environment,
+        Event,
+        Plan,
+        Project,
+        Run,
+        SecretRef,
+        Service,
+    )
+    from infometis_sdk.workspace import Stack, Workspace
+
+__all__ = (
+    "CancelToken",
+    "Environment",
+    "Event",
+    "Plan",
+    "Project",
+    "Run",
+    "SecretRef",
+    "Service",
+    "Stack",
+    "Workspace",
+)
+
+_HOMES = {"Stack": "infometis_sdk.workspace", "Workspace": "infometis_sdk.workspace"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name == "__version__":
+        from importlib.metadata import version  # noqa: PLC0415 - only when asked for
+
+        return version("infometis-sdk")
+    if name in __all__:
+        return getattr(import_module(_HOMES.get(name, "infometis_sdk.model")), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

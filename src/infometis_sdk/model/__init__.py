@@ -1,0 +1,98 @@
+"""The vocabulary as frozen values: no I/O, no logging, nothing heavy."""
+
+from infometis_sdk.model.environment import (
+    Border,
+    DriftPolicy,
+    Environment,
+    Patch,
+    Policies,
+    PrunePolicy,
+    RegistryPolicy,
+)
+from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.parameter import Influence, Parameter
+from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
+from infometis_sdk.model.project import Lock, Project
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.report import (
+    ApplyReport,
+    DriftItem,
+    DriftReport,
+    HealthItem,
+    HealthReport,
+    Outcome,
+    Report,
+    Table,
+    UpReport,
+)
+from infometis_sdk.model.run import CancelToken, Event, Run
+from infometis_sdk.model.secret import Secret, SecretRef
+from infometis_sdk.model.service import (
+    Check,
+    Credential,
+    Endpoint,
+    Image,
+    Metrics,
+    SensitiveOperation,
+    Service,
+    ServiceSource,
+    Upgrade,
+)
+from infometis_sdk.model.stack import (
+    BoundCredential,
+    ComposedService,
+    ComposedStack,
+    Manifest,
+    ManifestSet,
+    Setting,
+)
+
+__all__ = (
+    "ApplyReport",
+    "Border",
+    "BoundCredential",
+    "CancelToken",
+    "Change",
+    "Check",
+    "ComposedService",
+    "ComposedStack",
+    "Credential",
+    "Decision",
+    "DriftItem",
+    "DriftPolicy",
+    "DriftReport",
+    "Endpoint",
+    "Environment",
+    "Event",
+    "Fault",
+    "HealthItem",
+    "HealthReport",
+    "Image",
+    "Influence",
+    "Lock",
+    "Manifest",
+    "ManifestSet",
+    "Metrics",
+    "ObjectRef",
+    "Origin",
+    "Outcome",
+    "Parameter",
+    "Patch",
+    "Plan",
+    "PlanItem",
+    "Policies",
+    "Project",
+    "PrunePolicy",
+    "RegistryPolicy",
+    "Report",
+    "Run",
+    "Secret",
+    "SecretRef",
+    "SensitiveOperation",
+    "Service",
+    "ServiceSource",
+    "Setting",
+    "Table",
+    "UpReport",
+    "Upgrade",
+)

@@ -1,0 +1,161 @@
+"""One environment: where a project runs, in which mode, with which values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from infometis_sdk.model.fault import Origin
+from infometis_sdk.model.secret import SecretRef
+
+__all__ = (
+    "MODES",
+    "Border",
+    "DriftPolicy",
+    "Environment",
+    "Patch",
+    "Policies",
+    "PrunePolicy",
+    "RegistryPolicy",
+)
+
+MODES = ("independent", "shared")
+
+
+@frozen(kw_only=True)
+class Patch:
+    """A change to one rendered object, on allow-listed paths only.
+
+    Attributes:
+        kind, name: which object.
+        path: field path such as ``spec.template.spec.containers[name=kafka].resources``.
+        value: what the field becomes: maps merge, lists replace, ``None`` unsets.
+        origin: file and line.
+
+    """
+
+    kind: str
+    name: str
+    path: str
+    value: Any = None
+    origin: Origin = Origin()
+
+
+@frozen(kw_only=True)
+class DriftPolicy:
+    """What is done about fields that others added or changed.
+
+    Attributes:
+        foreign: ``keep`` (show them) or ``remove`` (the next apply takes them away).
+        yield_to: ``manager:subresource:path`` triples of controllers whose fields we leave alone;
+            manager names are self-declared and prove nothing, so all three must match.
+
+    """
+
+    foreign: str = "keep"
+    yield_to: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class PrunePolicy:
+    """Circuit breakers of prune.
+
+    Attributes:
+        enabled: whether objects that are no longer desired are deleted at all.
+        max_count, max_percent: deleting more than the larger of both needs confirmation by digest.
+
+    """
+
+    enabled: bool = True
+    max_count: int = 5
+    max_percent: int = 20
+
+
+@frozen(kw_only=True)
+class RegistryPolicy:
+    """Where images are pulled from.
+
+    Attributes:
+        prefix: put before every image repository, such as ``registry.corp.example/mirror``.
+        pull_secrets: names of existing Secrets of the namespace.
+
+    """
+
+    prefix: str = ""
+    pull_secrets: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class Policies:
+    """Policies of an environment.
+
+    Attributes:
+        pod_security: Pod Security level that the namespace enforces:
+            ``privileged``, ``baseline`` or ``restricted``; empty sets none.
+        resource_quota: ``hard`` of a ResourceQuota for the namespace; empty for none.
+        validate: ``module:function`` of functions called with the ManifestSet;
+            they yield faults.
+
+    """
+
+    drift: DriftPolicy = DriftPolicy()
+    prune: PrunePolicy = PrunePolicy()
+    registry: RegistryPolicy = RegistryPolicy()
+    pod_security: str = ""
+    resource_quota: Mapping[str, str] = field(factory=dict)
+    validate: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True)
+class Border:
+    """How the outside reaches the environment; adapters add their own settings later.
+
+    Attributes:
+        type: name of the border adapter; ``none`` publishes nothing.
+        settings: the adapter's own section, structured by its settings class.
+
+    """
+
+    type: str = "none"
+    settings: Mapping[str, Any] = field(factory=dict)
+
+
+@frozen
+class Environment:
+    """Name, platform, mode, border, values, patches and policies.
+
+    Attributes:
+        name: DNS label.
+        platform: a typed settings object of a plugin, or ``{"type": …, …}``.
+        namespace: where the stack lives; its name when empty.
+        stack_id: written once, unique, never changed; derived from the project's id and the
+            environment's name when empty.
+        mode: ``independent`` or ``shared``.
+        values: ``{service: {parameter: value}}``.
+        credentials: ``{"service.credential": {key: SecretRef}}``, or a ``secret:NAME`` as a whole.
+        protected: a reviewed plan is demanded, and what ends things needs the name typed.
+        local: the untracked layer of values above ``values``.
+        sources: dotted path to file and line of each value, for ``explain``.
+
+    Example:
+        >>> Environment("uat", values={"kafka": {"replicas": 3}}).mode
+        'independent'
+
+    """
+
+    name: str
+    platform: Any = field(factory=lambda: {"type": "embedded"}, kw_only=True)
+    mode: str = field(default="independent", kw_only=True)
+    namespace: str = field(default="", kw_only=True)
+    stack_id: str = field(default="", kw_only=True)
+    border: Border = field(factory=Border, kw_only=True)
+    values: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
+    patches: tuple[Patch, ...] = field(default=(), converter=tuple, kw_only=True)
+    policies: Policies = field(factory=Policies, kw_only=True)
+    credentials: Mapping[str, Mapping[str, SecretRef]] = field(factory=dict, kw_only=True)
+    protected: bool = field(default=False, kw_only=True)
+    local: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
+    origin: Origin = field(factory=Origin, kw_only=True)
+    sources: Mapping[str, Origin] = field(factory=dict, kw_only=True, repr=False, eq=False)

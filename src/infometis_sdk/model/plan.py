@@ -1,0 +1,187 @@
+"""The exact changes to one cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.report import Report, Table
+
+__all__ = ("FORMAT", "Change", "Decision", "Plan", "PlanItem")
+
+FORMAT = "infometis.io/plan/v1"
+
+
+@frozen(kw_only=True)
+class Change:
+    """One field that changes; ``op`` is ``add``, ``remove`` or ``replace``; secrets are masked."""
+
+    path: str
+    op: str
+    old: Any = None
+    new: Any = None
+
+    def __str__(self) -> str:
+        if self.op == "add":
+            return f"+ {self.path}: {_short(self.new)}"
+        if self.op == "remove":
+            return f"- {self.path}: {_short(self.old)}"
+        return f"~ {self.path}: {_short(self.old)} -> {_short(self.new)}"
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - any leaf
+    text = value if isinstance(value, str) else repr(value)
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one terminal line
+
+
+@frozen(kw_only=True)
+class Decision:
+    """What is done about one field that somebody else holds.
+
+    Attributes:
+        path: field path.
+        manager: who holds it (self-declared), with ``/subresource`` where it has one.
+        action: ``overrule``, ``yield``, ``remove`` or ``stop``.
+        why: the rule that decided.
+        live: the live value, masked where secret.
+
+    """
+
+    path: str
+    manager: str
+    action: str
+    why: str
+    live: Any = None
+
+
+@frozen(kw_only=True)
+class PlanItem:
+    """One object and what is done to it.
+
+    Attributes:
+        action: ``create``, ``update``, ``replace``, ``adopt``, ``release`` (a singleton that others
+            still use) or ``delete``.
+        certainty: ``exact`` or ``predicted`` (its namespace or CRD does not exist yet).
+        state: ``pending``, ``drift``, ``foreign`` or empty; why there is something to do.
+        payload: exactly what is sent; values of Secrets are keyed hashes.
+        force: whether conflicts are overruled; every one is listed in ``decisions``.
+        uid, fingerprint: the live object this rests on.
+        problems: reasons why this may not be applied.
+        warnings: what the operator should know.
+        reads: Secrets of credentials that the pods of this object read.
+
+    """
+
+    action: str
+    ref: ObjectRef
+    service: str = ""
+    zone: str = "core"
+    singleton: bool = False
+    certainty: str = "exact"
+    state: str = ""
+    payload: Mapping[str, Any] = field(factory=dict, repr=False)
+    force: bool = False
+    uid: str = ""
+    fingerprint: str = ""
+    changes: tuple[Change, ...] = field(default=(), converter=tuple)
+    decisions: tuple[Decision, ...] = field(default=(), converter=tuple)
+    problems: tuple[str, ...] = field(default=(), converter=tuple)
+    warnings: tuple[str, ...] = field(default=(), converter=tuple)
+    reads: tuple[str, ...] = field(default=(), converter=tuple)
+
+
+@frozen(kw_only=True, repr=False)
+class Plan(Report):
+    """The exact changes to one cluster; what ``apply`` takes.
+
+    Attributes:
+        digest: SHA-256 over everything else but ``created``.
+        cluster_uid: UID of the cluster's ``kube-system`` namespace; empty where the clean check
+            needed no request for it.
+        items: in order of application; deletions last.
+        unchanged: how many objects need nothing.
+        scope: names of the services the plan is limited to; empty for all.
+        members: every object that the stack wants, for the inventory.
+        credentials: ``secret name`` to the sources of its keys, by reference.
+        confirm: whether circuit breakers demand the digest as confirmation, and why.
+        incomplete: what could not be looked at (403), so that prune is incomplete.
+
+    """
+
+    stack_id: str
+    environment: str
+    namespace: str
+    cluster_uid: str = ""
+    items: tuple[PlanItem, ...] = field(default=(), converter=tuple)
+    unchanged: int = 0
+    scope: tuple[str, ...] = field(default=(), converter=tuple)
+    members: tuple[ObjectRef, ...] = field(default=(), converter=tuple)
+    core_digest: str = ""
+    digests: Mapping[str, str] = field(factory=dict)
+    credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    confirm: str = ""
+    incomplete: tuple[str, ...] = field(default=(), converter=tuple)
+    problems: tuple[str, ...] = field(default=(), converter=tuple)
+    created: str = ""
+    format: str = FORMAT
+    digest: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not self.items and not self.problems
+
+    @property
+    def blocked(self) -> tuple[str, ...]:
+        """Every reason why this plan may not be applied."""
+        return self.problems + tuple(
+            f"{item.ref}: {problem}" for item in self.items for problem in item.problems
+        )
+
+    def headline(self) -> str:
+        """Count the actions."""
+        if self.empty:
+            return f"{self.environment}: nothing to do, {self.unchanged} objects are as desired"
+        counts: dict[str, int] = {}
+        for item in self.items:
+            counts[item.action] = counts.get(item.action, 0) + 1
+        text = ", ".join(f"{n} to {action}" for action, n in counts.items())
+        return f"{self.environment}: {text or 'refused'}, {self.unchanged} unchanged"
+
+    def table(self) -> Table:
+        """Show one row an object, and below it changes, decisions and problems."""
+        notes: list[str] = []
+        for item in self.items:
+            lines = [f"  {change}" for change in item.changes]
+            lines += [
+                f"  {d.action}: {d.path} is held by {d.manager} ({d.why})" for d in item.decisions
+            ]
+            lines += [f"  refused: {problem}" for problem in item.problems]
+            lines += [f"  warning: {warning}" for warning in item.warnings]
+            if lines:
+                notes += [f"{item.ref}:", *lines]
+        notes += [f"refused: {problem}" for problem in self.problems]
+        notes += [f"not looked at: {reason}" for reason in self.incomplete]
+        if self.confirm:
+            notes.append(f"needs confirmation: {self.confirm}")
+        if self.digest and not self.empty:
+            notes.append(f"plan digest {self.digest}")
+        return Table(
+            title=self.headline(),
+            columns=("ACTION", "OBJECT", "NAMESPACE", "SERVICE", "WHY"),
+            rows=tuple(
+                (
+                    item.action + ("" if item.certainty == "exact" else " (predicted)"),
+                    str(item.ref),
+                    item.ref.namespace,
+                    item.service,
+                    item.state,
+                )
+                for item in self.items
+            ),
+            footer=tuple(notes),
+        )

@@ -1,0 +1,354 @@
+"""Reports: frozen values with a one-line repr, a plain table, a rich table and escaped HTML."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Mapping
+from typing import Any
+
+import attrs
+from attrs import field, frozen
+
+from infometis_sdk.model.fault import Fault
+from infometis_sdk.model.reference import ObjectRef
+
+__all__ = (
+    "ApplyReport",
+    "DriftItem",
+    "DriftReport",
+    "HealthItem",
+    "HealthReport",
+    "Outcome",
+    "Report",
+    "Table",
+    "UpReport",
+    "plain",
+)
+
+
+@frozen(kw_only=True)
+class Table:
+    """Rows for people: title, column names, cells as text, and closing lines."""
+
+    title: str = ""
+    columns: tuple[str, ...] = field(default=(), converter=tuple)
+    rows: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
+    footer: tuple[str, ...] = field(default=(), converter=tuple)
+
+    def text(self) -> str:
+        """Lay the table out in plain text, columns aligned by spaces."""
+        lines = [self.title] if self.title else []
+        if self.rows:
+            cells = [self.columns, *self.rows]
+            widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
+            lines.extend(
+                "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                for row in cells
+            )
+        lines.extend(self.footer)
+        return "\n".join(lines)
+
+    def markup(self) -> str:
+        """Return escaped HTML."""
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        body = "".join(
+            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
+            for row in self.rows
+        )
+        foot = "".join(f"<p>{html.escape(line)}</p>" for line in self.footer)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if self.rows else ""
+        return f"<div><p><b>{html.escape(self.title)}</b></p>{table}{foot}</div>"
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any frozen value
+    """Turn a frozen value into mappings, lists and scalars that JSON can carry."""
+    if attrs.has(type(value)):
+        return {
+            a.name.lstrip("_"): plain(getattr(value, a.name))
+            for a in attrs.fields(type(value))
+            if a.repr is not False
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [plain(item) for item in value]
+    if value is None or isinstance(value, (str, int, float, bool)):
+        return value
+    return str(value)
+
+
+class Report:
+    """Base of all reports; a subclass gives :meth:`headline` and :meth:`table`."""
+
+    __slots__ = ()
+
+    def headline(self) -> str:
+        """Return one line that says how it went."""
+        raise NotImplementedError
+
+    def table(self) -> Table:
+        """Return the rows for people."""
+        raise NotImplementedError
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON and YAML."""
+        data: dict[str, Any] = plain(self)
+        return data
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.headline()}>"
+
+    def __str__(self) -> str:
+        return self.table().text()
+
+    def __rich__(self) -> Any:  # noqa: ANN401 - rich is imported only when it draws
+        from rich.console import Group  # noqa: PLC0415
+        from rich.table import Table as RichTable  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        table = self.table()
+        grid = RichTable(*table.columns, box=None, pad_edge=False, header_style="bold")
+        for row in table.rows:
+            grid.add_row(*(Text(cell) for cell in row))
+        parts: list[Any] = [Text(table.title, style="bold")] if table.title else []
+        if table.rows:
+            parts.append(grid)
+        parts.extend(Text(line) for line in table.footer)
+        return Group(*parts)
+
+    def _repr_html_(self) -> str:
+        return self.table().markup()
+
+
+@frozen(kw_only=True, repr=False)
+class Outcome:
+    """What became of one plan item.
+
+    Attributes:
+        result: ``applied``, ``unchanged``, ``deleted``, ``kept``, ``failed`` or ``skipped``.
+        detail: why, in one line.
+
+    """
+
+    ref: ObjectRef
+    service: str = ""
+    action: str
+    result: str
+    detail: str = ""
+
+    def __repr__(self) -> str:
+        return f"<Outcome: {self.action} {self.ref} {self.result}>"
+
+
+@frozen(kw_only=True, repr=False)
+class ApplyReport(Report):
+    """What an apply did; ``release`` is its number."""
+
+    stack_id: str
+    plan_digest: str
+    outcomes: tuple[Outcome, ...] = field(converter=tuple)
+    release: int = 0
+    seconds: float = 0.0
+    warnings: tuple[str, ...] = field(default=(), converter=tuple)
+
+    @property
+    def failed(self) -> tuple[Outcome, ...]:
+        """Items that failed."""
+        return tuple(o for o in self.outcomes if o.result == "failed")
+
+    def headline(self) -> str:
+        """Count the results."""
+        counts: dict[str, int] = {}
+        for outcome in self.outcomes:
+            counts[outcome.result] = counts.get(outcome.result, 0) + 1
+        text = ", ".join(f"{n} {result}" for result, n in counts.items()) or "nothing to do"
+        return f"{text} in {self.seconds:.1f} s"
+
+    def table(self) -> Table:
+        """Show every object that was touched."""
+        return Table(
+            title=self.headline(),
+            columns=("RESULT", "ACTION", "OBJECT", "SERVICE", "DETAIL"),
+            rows=tuple((o.result, o.action, str(o.ref), o.service, o.detail) for o in self.outcomes),
+            footer=self.warnings,
+        )
+
+
+@frozen(kw_only=True, repr=False)
+class HealthItem:
+    """How one object is.
+
+    Attributes:
+        state: ``ready``, ``ready (simulated)``, ``progressing``, ``suspended``, ``missing``,
+            ``terminating``, ``failed`` or ``unknown``.
+        reason: one line: what is missing for it to be ready, or why it failed.
+        hint: what to do about it.
+        events: last events, newest last.
+        logs: tail of the log of the container at fault.
+
+    """
+
+    ref: ObjectRef
+    service: str = ""
+    state: str
+    reason: str = ""
+    hint: str = ""
+    events: tuple[str, ...] = field(default=(), converter=tuple)
+    logs: str = ""
+
+    def __repr__(self) -> str:
+        return f"<HealthItem: {self.ref} {self.state}>"
+
+
+@frozen(kw_only=True, repr=False)
+class HealthReport(Report):
+    """How a stack is, object by object; one row a service for people."""
+
+    stack_id: str
+    items: tuple[HealthItem, ...] = field(converter=tuple)
+    simulated: bool = False
+    seconds: float = 0.0
+    versions: Mapping[str, str] = field(factory=dict)
+    checks: Mapping[str, str] = field(factory=dict)
+    urls: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def ready(self) -> bool:
+        """Whether every object is ready."""
+        return all(item.state.startswith("ready") for item in self.items)
+
+    @property
+    def services(self) -> dict[str, tuple[HealthItem, ...]]:
+        """Items by service, in order of appearance."""
+        found: dict[str, list[HealthItem]] = {}
+        for item in self.items:
+            found.setdefault(item.service, []).append(item)
+        return {name: tuple(items) for name, items in found.items()}
+
+    def headline(self) -> str:
+        """Say how many services are ready."""
+        groups = {k: v for k, v in self.services.items() if k}
+        good = sum(all(i.state.startswith("ready") for i in items) for items in groups.values())
+        word = " (simulated)" if self.simulated else ""
+        return f"{good} of {len(groups)} services ready{word}"
+
+    def table(self) -> Table:
+        """Show one row a service, and below it what is not ready."""
+        rows = []
+        notes: list[str] = []
+        for name, items in self.services.items():
+            bad = [item for item in items if not item.state.startswith("ready")]
+            state = bad[0].state if bad else ("ready (simulated)" if self.simulated else "ready")
+            workloads = [i for i in items if i.ref.kind in ("StatefulSet", "Deployment", "DaemonSet", "Job")]
+            if name or bad:
+                rows.append(
+                    (
+                        name or "(stack)",
+                        self.versions.get(name, ""),
+                        state,
+                        "; ".join(i.reason for i in (workloads or list(items[:1])) if i.reason),
+                        str(len(items)),
+                        self.checks.get(name, ""),
+                        self.urls.get(name, ""),
+                    )
+                )
+            for item in bad:
+                notes.append(f"{item.ref}: {item.state}: {item.reason}")
+                if item.hint:
+                    notes.append(f"  hint: {item.hint}")
+                notes.extend(f"  event: {event}" for event in item.events)
+                notes.extend(f"  log: {line}" for line in item.logs.splitlines())
+        return Table(
+            title=self.headline(),
+            columns=("SERVICE", "VERSION", "STATE", "PODS", "OBJECTS", "CHECKS", "URL"),
+            rows=tuple(rows),
+            footer=tuple(notes),
+        )
+
+
+@frozen(kw_only=True, repr=False)
+class DriftItem:
+    """One field, or one object, that is not as we applied it.
+
+    Attributes:
+        state: ``pending`` (desired moved), ``drift`` (live differs from what we applied)
+            or ``foreign`` (somebody else's field).
+        path: field path; empty for the object as a whole.
+        desired, live: values as text, masked where they are secret.
+        manager: who wrote the field last, with the tool's own name.
+        time: when, as the API server recorded it.
+
+    """
+
+    ref: ObjectRef
+    service: str = ""
+    state: str
+    path: str = ""
+    desired: str = ""
+    live: str = ""
+    manager: str = ""
+    time: str = ""
+
+    def __repr__(self) -> str:
+        return f"<DriftItem: {self.state} {self.ref} {self.path}>"
+
+
+@frozen(kw_only=True, repr=False)
+class DriftReport(Report):
+    """Where live differs from desired, and who did it."""
+
+    stack_id: str
+    items: tuple[DriftItem, ...] = field(converter=tuple)
+    checked: int = 0
+    seconds: float = 0.0
+    incomplete: tuple[str, ...] = field(default=(), converter=tuple)
+
+    @property
+    def found(self) -> bool:
+        """Whether anything drifted (foreign additions count, pending changes do not)."""
+        return any(item.state in ("drift", "foreign") for item in self.items)
+
+    def headline(self) -> str:
+        """Count the three states."""
+        if not self.items:
+            return f"no drift in {self.checked} objects"
+        counts = {s: sum(i.state == s for i in self.items) for s in ("drift", "foreign", "pending")}
+        return ", ".join(f"{n} {s}" for s, n in counts.items() if n) + f" in {self.checked} objects"
+
+    def table(self) -> Table:
+        """Show one row a field."""
+        return Table(
+            title=self.headline(),
+            columns=("STATE", "OBJECT", "FIELD", "DESIRED", "LIVE", "MANAGER", "TIME"),
+            rows=tuple(
+                (i.state, str(i.ref), i.path, i.desired, i.live, i.manager, i.time) for i in self.items
+            ),
+            footer=self.incomplete,
+        )
+
+
+@frozen(kw_only=True, repr=False)
+class UpReport(Report):
+    """What ``up`` did: the plan's digest, the apply and the health."""
+
+    environment: str
+    platform: str
+    changed: bool
+    apply: ApplyReport | None
+    health: HealthReport
+    seconds: float = 0.0
+    findings: tuple[Fault, ...] = field(default=(), converter=tuple)
+
+    def headline(self) -> str:
+        """Say what changed and how the services are."""
+        what = self.apply.headline() if self.apply and self.changed else "nothing to do"
+        return f"{self.environment} on {self.platform}: {what}; {self.health.headline()}"
+
+    def table(self) -> Table:
+        """Show the health table under the headline."""
+        health = self.health.table()
+        return attrs.evolve(
+            health,
+            title=self.headline(),
+            footer=(*health.footer, *(str(finding) for finding in self.findings)),
+        )

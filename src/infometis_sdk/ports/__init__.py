@@ -1,0 +1,31 @@
+"""Ports: small abstract classes through which the engine reaches the world."""
+
+from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
+from infometis_sdk.ports.platform import (
+    Access,
+    AddOns,
+    Finding,
+    Platform,
+    PlatformContext,
+    PlatformSpec,
+    PlatformStatus,
+    Preflight,
+    StartStop,
+)
+
+__all__ = (
+    "Access",
+    "AddOns",
+    "Cluster",
+    "Finding",
+    "Platform",
+    "PlatformContext",
+    "PlatformSpec",
+    "PlatformStatus",
+    "Preflight",
+    "Resource",
+    "StartStop",
+    "WatchEvent",
+    "Write",
+    "Written",
+)
