@@ -134,10 +134,13 @@ class Environment:
             environment's name when empty.
         mode: ``independent`` or ``shared``.
         values: ``{service: {parameter: value}}``.
-        credentials: ``{"service.credential": {key: SecretRef}}``, or a ``secret:NAME`` as a whole.
+        credentials: ``{"service.credential": {key: SecretRef}}``; or, instead of the keys, one
+            reference ``secret:NAME`` to an existing Secret that holds them all.
         protected: a reviewed plan is demanded, and what ends things needs the name typed.
         local: the untracked layer of values above ``values``.
-        sources: dotted path to file and line of each value, for ``explain``.
+        sources: dotted path to file and line of each value, for ``explain``:
+            ``environment.kafka.replicas``, ``local.kafka.replicas`` for values,
+            and ``mode``, ``platform.nodes``, ``patches[0]`` … for the rest.
 
     Example:
         >>> Environment("uat", values={"kafka": {"replicas": 3}}).mode
@@ -154,7 +157,7 @@ class Environment:
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     patches: tuple[Patch, ...] = field(default=(), converter=tuple, kw_only=True)
     policies: Policies = field(factory=Policies, kw_only=True)
-    credentials: Mapping[str, Mapping[str, SecretRef]] = field(factory=dict, kw_only=True)
+    credentials: Mapping[str, Mapping[str, SecretRef] | SecretRef] = field(factory=dict, kw_only=True)
     protected: bool = field(default=False, kw_only=True)
     local: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     origin: Origin = field(factory=Origin, kw_only=True)

@@ -38,6 +38,32 @@ class Influence:
     key: str = ""
     presence: bool = False
 
+    @classmethod
+    def parse(cls, text: str) -> Influence:
+        """Read the form that descriptors use; ``str`` writes it again.
+
+        Raises:
+            ValueError: not in that form; the message names the text.
+
+        Example:
+            >>> Influence.parse("StatefulSet/kafka spec.replicas").path
+            'spec.replicas'
+
+        """
+        words = text.split()
+        presence = words[:1] == ["+"]
+        target, *rest = words[presence:] or [""]
+        kind, slash, name = target.partition("/")
+        at_most = 0 if presence else 2
+        if not (kind and slash and name) or "/" in name or len(rest) > at_most:
+            msg = f"{text!r} names no place in an object"
+            raise ValueError(msg)
+        if not presence and not rest:
+            msg = f"{text!r} names no path; '+ {target}' says that the object comes and goes"
+            raise ValueError(msg)
+        path, key = [*rest, "", ""][:2]
+        return cls(kind=kind, name=name, path=path, key=key, presence=presence)
+
     def __str__(self) -> str:
         if self.presence:
             return f"+ {self.kind}/{self.name}"
