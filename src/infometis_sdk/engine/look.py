@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -11,9 +11,13 @@ from infometis_sdk.engine.names import STACK
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.readiness import existence_is_enough
 from infometis_sdk.errors import ForbiddenError, UnknownKindError
-from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
-from infometis_sdk.ports.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infometis_sdk.model.reference import ObjectRef
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("Key", "Sight", "endpoints", "look")
 
@@ -46,30 +50,31 @@ def look(cluster: Cluster, refs: Iterable[ObjectRef], stack_id: str, run: Run) -
             its objects and no error.
 
     """
+    found: dict[Key, Object | None] = {}
+    problems: dict[Key, str] = {}
     groups: dict[tuple[str, str, str], list[ObjectRef]] = {}
     for ref in refs:
         groups.setdefault((ref.api_version, ref.kind, ref.namespace), []).append(ref)
-    found: dict[Key, Object | None] = {}
-    problems: dict[Key, str] = {}
+    several = [group for group in groups.values() if len(group) > 1]
 
-    def ask(group: list[ObjectRef]) -> tuple[Object, ...] | str:
-        first = group[0]
-        try:
-            return cluster.list(
-                first.api_version,
-                first.kind,
-                run,
-                namespace=first.namespace,
-                labels=f"{STACK}={stack_id}",
-                # Values of Secrets are never fetched where their existence is all that counts.
-                metadata_only=existence_is_enough(first),
-            )
-        except UnknownKindError:
-            return ()
-        except ForbiddenError as error:
-            return error.message
+    def listing(group: list[ObjectRef]) -> tuple[Object, ...] | str:
+        return _list(cluster, group[0], f"{STACK}={stack_id}", run)
 
-    def fetch(ref: ObjectRef) -> Object | str | None:
+    for group, answer in zip(several, parallel(listing, several, run, "listing"), strict=True):
+        if isinstance(answer, str):
+            problems.update((ref.key, answer) for ref in group)
+        else:
+            wanted = {ref.key for ref in group}
+            listed = {_key(group[0], obj): obj for obj in answer}
+            found.update((key, listed[key]) for key in wanted & listed.keys())
+    rest = [
+        ref
+        for group in groups.values()
+        for ref in group
+        if ref.key not in found and ref.key not in problems
+    ]
+
+    def reading(ref: ObjectRef) -> Object | str | None:
         try:
             return cluster.get(ref, run)
         except UnknownKindError:
@@ -77,29 +82,34 @@ def look(cluster: Cluster, refs: Iterable[ObjectRef], stack_id: str, run: Run) -
         except ForbiddenError as error:
             return error.message
 
-    several = [group for group in groups.values() if len(group) > 1]
-    for group, answer in zip(several, parallel(ask, several, run, "listing objects"), strict=True):
-        if isinstance(answer, str):
-            problems.update((ref.key, answer) for ref in group)
-            continue
-        wanted = {(ref.namespace, ref.name): ref.key for ref in group}
-        for obj in answer:
-            meta = obj["metadata"]
-            key = wanted.get((meta.get("namespace") or "", meta["name"]))
-            if key is not None:
-                found[key] = obj
-    rest = [
-        ref
-        for group in groups.values()
-        for ref in group
-        if ref.key not in found and ref.key not in problems
-    ]
-    for ref, obj in zip(rest, parallel(fetch, rest, run, "reading objects"), strict=True):
-        if isinstance(obj, str):
-            problems[ref.key] = obj
+    for ref, one in zip(rest, parallel(reading, rest, run, "reading objects"), strict=True):
+        if isinstance(one, str):
+            problems[ref.key] = one
         else:
-            found[ref.key] = obj
+            found[ref.key] = one
     return Sight(objects=found, problems=problems)
+
+
+def _list(cluster: Cluster, first: ObjectRef, labels: str, run: Run) -> tuple[Object, ...] | str:
+    try:
+        return cluster.list(
+            first.api_version,
+            first.kind,
+            run,
+            namespace=first.namespace,
+            labels=labels,
+            # Values of Secrets are never fetched where their existence is all that counts.
+            metadata_only=existence_is_enough(first),
+        )
+    except UnknownKindError:
+        return ()
+    except ForbiddenError as error:
+        return error.message
+
+
+def _key(like: ObjectRef, obj: Object) -> Key:
+    meta = obj["metadata"]
+    return (like.group, like.kind, meta.get("namespace") or "", meta["name"])
 
 
 def endpoints(cluster: Cluster, namespace: str, service: str, run: Run) -> int:

@@ -101,7 +101,7 @@ def readiness(obj: Object | None, *, context: Context = _NOTHING) -> Verdict:
 
 
 def existence_is_enough(ref: ObjectRef) -> bool:
-    """Say whether an object of that kind is ready once it exists, so that its content is no matter."""
+    """Say whether an object of that kind is ready as soon as it exists."""
     return ref.group in _BUILT_IN and (ref.group, ref.kind) not in _RULES
 
 

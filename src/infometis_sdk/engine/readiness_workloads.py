@@ -134,7 +134,8 @@ def stateful_set(obj: Object, context: Context) -> Verdict:
     if obstacle:
         return progressing(obstacle)
     old = wanted - updated if by_hand else 0
-    return ready(_pods(up, wanted) + (f", {old} of an old version until deleted" if old > 0 else ""))
+    note = f", {old} of an old version until deleted" if old > 0 else ""
+    return ready(_pods(up, wanted) + note)
 
 
 def daemon_set(obj: Object, context: Context) -> Verdict:
