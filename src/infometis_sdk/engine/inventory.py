@@ -17,8 +17,8 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.inventory_id import applyset_id
-from infometis_sdk.engine.names import ROLE, STACK, manager_of, parent_of
+from infometis_sdk.engine.inventory_id import applyset_id, parent_name
+from infometis_sdk.engine.marks import ROLE, STACK, manager_of
 from infometis_sdk.errors import RefusedError
 from infometis_sdk.model.reference import ObjectRef
 
@@ -104,7 +104,7 @@ def read_inventory(parent: Mapping[str, Any], stack_id: str) -> Inventory:
 
 def inventory_manifest(inventory: Inventory, sdk_version: str) -> dict[str, Any]:
     """Return the parent object to be applied."""
-    name, namespace = parent_of(inventory.stack_id), inventory.namespace
+    name, namespace = parent_name(inventory.stack_id), inventory.namespace
     group_kinds = sorted(
         {
             f"{kind}.{group}" if (group := version.rpartition("/")[0]) else kind

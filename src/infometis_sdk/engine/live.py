@@ -8,14 +8,8 @@ from typing import Any
 from attrs import field, frozen
 
 from infometis_sdk.engine.inventory import Inventory, read_inventory
-from infometis_sdk.engine.inventory_id import applyset_id
-from infometis_sdk.engine.names import (
-    CLUSTER_NAMESPACE,
-    CLUSTER_PARENT,
-    PART_OF,
-    STACK,
-    parent_of,
-)
+from infometis_sdk.engine.inventory_id import cluster_applyset_id, parent_name
+from infometis_sdk.engine.marks import PART_OF, STACK
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.errors import ForbiddenError, UnknownKindError
 from infometis_sdk.model.reference import ObjectRef
@@ -88,7 +82,7 @@ def observe(
 
     """
     stack = f"{STACK}={manifests.stack_id}"
-    shared = f"{PART_OF}={cluster_inventory_id()}"
+    shared = f"{PART_OF}={cluster_applyset_id()}"
     home = manifests.namespace
     queries = {
         _Query(api_version="v1", kind="ConfigMap", namespace=home, labels=stack),
@@ -127,7 +121,7 @@ def observe(
 
     first = sorted(queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.api_version, q.namespace))
     collect(first)
-    parent = found.pop(("", "ConfigMap", home, parent_of(manifests.stack_id)), None)
+    parent = found.pop(("", "ConfigMap", home, parent_name(manifests.stack_id)), None)
     inventory = read_inventory(parent, manifests.stack_id) if parent else None
     if inventory:
         asked = {(q.kind, q.namespace) for q in queries}
@@ -149,11 +143,6 @@ def observe(
         inventory_object=parent,
         incomplete=incomplete,
     )
-
-
-def cluster_inventory_id() -> str:
-    """Return the ApplySet id of the inventory of singletons."""
-    return applyset_id(CLUSTER_PARENT, CLUSTER_NAMESPACE, "ConfigMap", "")
 
 
 def _query(manifest: Manifest, labels: str) -> _Query:

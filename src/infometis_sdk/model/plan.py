@@ -63,8 +63,8 @@ class PlanItem:
     """One object and what is done to it.
 
     Attributes:
-        action: ``create``, ``update``, ``replace``, ``adopt``, ``release`` (a singleton that others
-            still use) or ``delete``.
+        action: ``create``, ``update``, ``replace``, ``adopt``, ``resize`` (a volume claim),
+            ``release`` (a singleton that others still use) or ``delete``.
         certainty: ``exact`` or ``predicted`` (its namespace or CRD does not exist yet).
         state: ``pending``, ``drift``, ``foreign`` or empty; why there is something to do.
         payload: exactly what is sent; values of Secrets are keyed hashes.
@@ -72,6 +72,7 @@ class PlanItem:
         uid, fingerprint: the live object this rests on.
         problems: reasons why this may not be applied.
         warnings: what the operator should know.
+        removals: paths of foreign additions that are taken away first.
         reads: Secrets of credentials that the pods of this object read.
 
     """
@@ -91,6 +92,7 @@ class PlanItem:
     decisions: tuple[Decision, ...] = field(default=(), converter=tuple)
     problems: tuple[str, ...] = field(default=(), converter=tuple)
     warnings: tuple[str, ...] = field(default=(), converter=tuple)
+    removals: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
     reads: tuple[str, ...] = field(default=(), converter=tuple)
 
 
@@ -105,7 +107,8 @@ class Plan(Report):
         items: in order of application; deletions last.
         unchanged: how many objects need nothing.
         scope: names of the services the plan is limited to; empty for all.
-        members: every object that the stack wants, for the inventory.
+        members: every object that the stack wants and whether it is a singleton, for the inventory.
+        kept: objects that are no longer desired and stay all the same, with the reason.
         credentials: ``secret name`` to the sources of its keys, by reference.
         confirm: whether circuit breakers demand the digest as confirmation, and why.
         incomplete: what could not be looked at (403), so that prune is incomplete.
@@ -119,12 +122,13 @@ class Plan(Report):
     items: tuple[PlanItem, ...] = field(default=(), converter=tuple)
     unchanged: int = 0
     scope: tuple[str, ...] = field(default=(), converter=tuple)
-    members: tuple[ObjectRef, ...] = field(default=(), converter=tuple)
+    members: tuple[tuple[ObjectRef, bool], ...] = field(default=(), converter=tuple)
     core_digest: str = ""
     digests: Mapping[str, str] = field(factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
     confirm: str = ""
     incomplete: tuple[str, ...] = field(default=(), converter=tuple)
+    kept: tuple[str, ...] = field(default=(), converter=tuple)
     problems: tuple[str, ...] = field(default=(), converter=tuple)
     created: str = ""
     format: str = FORMAT
@@ -166,6 +170,7 @@ class Plan(Report):
                 notes += [f"{item.ref}:", *lines]
         notes += [f"refused: {problem}" for problem in self.problems]
         notes += [f"not looked at: {reason}" for reason in self.incomplete]
+        notes += [f"kept: {reason}" for reason in self.kept]
         if self.confirm:
             notes.append(f"needs confirmation: {self.confirm}")
         if self.digest and not self.empty:

@@ -1,0 +1,226 @@
+"""What would become of one object: proven unchanged, or asked of the API server by a dry-run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import field, frozen
+
+from infometis_sdk.engine.conflicts import additions, decide
+from infometis_sdk.engine.fieldset import Owner, Path, ours, without
+from infometis_sdk.engine.fingerprint import content
+from infometis_sdk.engine.marks import DIGEST
+from infometis_sdk.engine.paths import leaves
+from infometis_sdk.errors import ClusterError, ConflictError, ForbiddenError, InvalidError
+from infometis_sdk.model.environment import DriftPolicy
+from infometis_sdk.model.plan import Change, Decision
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.run import Run
+from infometis_sdk.ports.cluster import Cluster, Write
+
+__all__ = ("Examination", "Rules", "changes", "dry_run", "examine", "replaceable", "state_of")
+
+_REPLACEABLE = frozenset({"Job", "Deployment", "StatefulSet", "DaemonSet"})
+"""Kinds that may be deleted and made again: nothing of theirs is lost but their pods
+(a StatefulSet leaves its pods and volumes behind, and takes them up again)."""
+
+
+@frozen(kw_only=True)
+class Rules:
+    """What decides about conflicts on one object."""
+
+    manager: str
+    policy: DriftPolicy = DriftPolicy()
+    protected: bool = False
+    adopted: bool = False
+    autoscaled: bool = False
+
+
+@frozen(kw_only=True)
+class Examination:
+    """What would become of one object.
+
+    Attributes:
+        action: empty (nothing to do), ``create``, ``update`` or ``replace``.
+        state: ``pending``, ``drift`` or ``foreign``.
+        payload: what is to be sent: the desired object without the fields that are yielded.
+        foreign: what others added.
+    """
+
+    action: str = ""
+    state: str = ""
+    payload: Mapping[str, Any] = field(factory=dict)
+    force: bool = False
+    changes: tuple[Change, ...] = field(default=(), converter=tuple)
+    decisions: tuple[Decision, ...] = field(default=(), converter=tuple)
+    problems: tuple[str, ...] = field(default=(), converter=tuple)
+    warnings: tuple[str, ...] = field(default=(), converter=tuple)
+    foreign: tuple[tuple[Path, Owner, Any], ...] = field(default=(), converter=tuple)
+
+
+def state_of(desired: Mapping[str, Any], live: Mapping[str, Any]) -> str:
+    """Return ``pending`` where desired moved since it was applied, else ``drift``."""
+    want = ((desired.get("metadata") or {}).get("annotations") or {}).get(DIGEST)
+    have = ((live.get("metadata") or {}).get("annotations") or {}).get(DIGEST)
+    return "drift" if want and want == have else "pending"
+
+
+def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return the leaves that differ between two objects, status and bookkeeping left out.
+
+    Example:
+        >>> [str(c) for c in changes({"spec": {"replicas": 1}}, {"spec": {"replicas": 3}})]
+        ['~ spec.replicas: 1 -> 3']
+
+    """
+    before, after = leaves(content(old)), leaves(content(new))
+    found = []
+    for path in sorted(before.keys() | after.keys()):
+        if path not in after:
+            found.append(Change(path=path, op="remove", old=before[path]))
+        elif path not in before:
+            found.append(Change(path=path, op="add", new=after[path]))
+        elif before[path] != after[path]:
+            found.append(Change(path=path, op="replace", old=before[path], new=after[path]))
+    return tuple(found)
+
+
+def dry_run(
+    cluster: Cluster, ref: ObjectRef, payload: Mapping[str, Any], manager: str, run: Run, *, force: bool
+) -> tuple[Mapping[str, Any], tuple[str, ...]]:
+    """Ask what a server-side apply would give; nothing is changed.
+
+    Raises:
+        ClusterError: the API server refuses, as it would refuse the write itself.
+
+    """
+    written = cluster.write(
+        Write(verb="apply", ref=ref, body=payload, manager=manager, force=force, dry_run=True), run
+    )
+    return written.object, written.warnings
+
+
+def examine(
+    cluster: Cluster,
+    desired: Mapping[str, Any],
+    live: Mapping[str, Any],
+    rules: Rules,
+    run: Run,
+) -> Examination:
+    """Find out what applying ``desired`` over ``live`` would do, who stands against it, and decide.
+
+    One dry-run where nobody objects, two where somebody does.
+
+    Raises:
+        ClusterError: the API server does not answer; its refusals become ``problems``.
+
+    """
+    ref = ObjectRef.of(desired)
+    foreign = tuple(additions(desired, live, rules.manager))
+    payload: Any = desired
+    force = False
+    decisions: tuple[Decision, ...] = ()
+    try:
+        try:
+            after, warnings = dry_run(cluster, ref, payload, rules.manager, run, force=False)
+        except ConflictError:
+            decided = decide(
+                desired,
+                live,
+                rules.manager,
+                policy=rules.policy,
+                autoscaled=rules.autoscaled,
+                protected=rules.protected,
+                adopted=rules.adopted,
+            )
+            decisions = tuple(decision for _, decision in decided)
+            for path, decision in decided:
+                if decision.action == "yield":
+                    payload = without(payload, path)
+            stops = tuple(
+                f"{d.path} is held by {d.manager}: {d.why}" for d in decisions if d.action == "stop"
+            )
+            force = True
+            after, warnings = dry_run(cluster, ref, payload, rules.manager, run, force=True)
+            if stops:
+                return Examination(
+                    action="update",
+                    state=state_of(desired, live),
+                    payload=payload,
+                    force=True,
+                    changes=changes(live, after),
+                    decisions=decisions,
+                    problems=stops,
+                    foreign=foreign,
+                )
+    except InvalidError as error:
+        if replaceable(ref, error):
+            return Examination(
+                action="replace",
+                state=state_of(desired, live),
+                payload=desired,
+                changes=_lacking(desired, live),
+                decisions=decisions,
+                warnings=(f"an immutable field changes: {_reason(error)}",),
+                foreign=foreign,
+            )
+        return _refused(desired, live, payload, decisions, foreign, error)
+    except ForbiddenError as error:
+        return _refused(desired, live, payload, decisions, foreign, error)
+    found = changes(live, after)
+    if not found and ours(after, rules.manager) == ours(live, rules.manager):
+        return Examination(foreign=foreign, decisions=decisions, payload=payload)
+    return Examination(
+        action="update",
+        state=state_of(desired, live),
+        payload=payload,
+        force=force,
+        changes=found,
+        decisions=decisions,
+        warnings=warnings,
+        foreign=foreign,
+    )
+
+
+def _lacking(desired: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[Change, ...]:
+    """Return the desired leaves that live does not have: what is known without a dry-run."""
+    return tuple(c for c in changes(live, desired) if c.op != "remove")
+
+
+def _refused(  # noqa: PLR0913 - the parts of one Examination
+    desired: Mapping[str, Any],
+    live: Mapping[str, Any],
+    payload: Mapping[str, Any],
+    decisions: tuple[Decision, ...],
+    foreign: tuple[tuple[Path, Owner, Any], ...],
+    error: ClusterError,
+) -> Examination:
+    return Examination(
+        action="update",
+        state=state_of(desired, live),
+        payload=payload,
+        changes=_lacking(desired, live),
+        decisions=decisions,
+        problems=(f"the API server refuses it: {_reason(error)}",),
+        foreign=foreign,
+    )
+
+
+def _reason(error: ClusterError) -> str:
+    return " ".join(error.message.split())
+
+
+def replaceable(ref: ObjectRef, error: InvalidError) -> bool:
+    """Whether a refusal is about an immutable field of a kind that may be made again.
+
+    Flux takes every refusal for that and would delete on a plain validation error; we read the causes.
+    """
+    if ref.kind not in _REPLACEABLE:
+        return False
+    texts = [error.message, *(str(cause.get("message", "")) for cause in error.causes)]
+    return any(
+        "field is immutable" in text or "updates to statefulset spec" in text for text in texts
+    )
+
+
