@@ -167,3 +167,14 @@ def test_changelog_fragments_are_of_a_known_kind() -> None:
     legal = re.compile(rf"(?:\d+|\+[a-z0-9-]+)\.(?:{kinds})(?:\.\d+)?\.md|README\.md")
     names = [path.name for path in (ROOT / "changes").iterdir()]
     assert [name for name in names if not legal.fullmatch(name)] == []
+
+
+def test_links_between_pages_lead_somewhere() -> None:
+    """The pages at the top are read as files, where nothing else would notice a dead link."""
+    links = [
+        (page.name, target)
+        for page in sorted(ROOT.glob("*.md"))
+        for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text(encoding="utf-8"))
+    ]
+    assert links
+    assert [link for link in links if not (ROOT / link[1]).exists()] == []
