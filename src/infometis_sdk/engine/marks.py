@@ -1,20 +1,50 @@
-"""The nearest known name, for messages about unknown ones."""
+"""The marks by which our objects are known in a cluster: labels, annotations, field manager."""
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Iterable
+__all__ = (
+    "CHECKSUM",
+    "CREDENTIALS",
+    "DIGEST",
+    "KEEP",
+    "PART_OF",
+    "ROLE",
+    "STACK",
+    "manager_of",
+)
 
-__all__ = ("nearest",)
+STACK = "infometis.io/stack"
+"""Label: the stack that an object belongs to."""
+
+ROLE = "infometis.io/role"
+"""Label on objects of our own bookkeeping: ``inventory``, ``release``, ``key`` or ``credential``."""
+
+DIGEST = "infometis.io/digest"
+"""Annotation: digest of the object's own rendered content."""
+
+CHECKSUM = "infometis.io/config-checksum"
+"""Annotation on pod templates: digest over the ConfigMaps that the pods read."""
+
+CREDENTIALS = "infometis.io/credentials"
+"""Annotation on pod templates: keyed hash over the credentials that the pods read."""
+
+PART_OF = "applyset.kubernetes.io/part-of"
+"""Label of KEP-3659: the inventory that an object belongs to."""
+
+KEEP = (
+    ("infometis.io/prune", "keep"),
+    ("helm.sh/resource-policy", "keep"),
+    ("client.lifecycle.config.k8s.io/deletion", "detach"),
+)
+"""Annotations that forbid prune, ours and those of other tools."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the known name that is most like ``name``, or an empty text.
+def manager_of(stack_id: str) -> str:
+    """Return the field manager of a stack: stable for its life, without version or environment.
 
     Example:
-        >>> nearest("replica", ["replicas", "memory"])
-        'replicas'
+        >>> manager_of("dev-7f3a9c")
+        'infometis.dev-7f3a9c'
 
     """
-    found = difflib.get_close_matches(name, sorted(known), n=1, cutoff=0.6)
-    return found[0] if found else ""
+    return f"infometis.{stack_id}"
