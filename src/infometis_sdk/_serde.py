@@ -9,7 +9,7 @@ what is legal, and the nearest known name.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from enum import Enum
 from functools import cache
@@ -454,14 +454,19 @@ def _class_hook(converter: Converter, cls: type) -> Hook:
 
 
 def _sequence_hook(converter: Converter, kind: Any) -> Hook:  # noqa: ANN401
-    arguments = [item for item in get_args(kind) if item is not Ellipsis]
-    item_type = arguments[0] if arguments else Any
+    arguments = get_args(kind)
     make = list if _base(kind) is list else tuple
+    # tuple[X, bool] has one type a place, all else one type for all items
+    places = arguments if make is tuple and Ellipsis not in arguments else ()
 
     def hook(value: Any, _: Any) -> Any:  # noqa: ANN401
         if not isinstance(value, (list, tuple)):
             raise _misfit(value, kind)
-        return make(_each(converter, enumerate(value), item_type, kind).values())
+        if places and len(value) != len(places):
+            message = f"has {len(value)} items"
+            raise MisfitError(message, legal=f"{len(places)} items")
+        types = places or (arguments[:1] or (Any,)) * len(value)
+        return make(_each(converter, zip(range(len(value)), value, types, strict=True), kind))
 
     return hook
 
@@ -473,18 +478,19 @@ def _mapping_hook(converter: Converter, kind: Any) -> Hook:  # noqa: ANN401
     def hook(value: Any, _: Any) -> Any:  # noqa: ANN401
         if not isinstance(value, Mapping):
             raise _misfit(value, kind)
-        return _each(converter, value.items(), item_type, kind)
+        items = [(key, item, item_type) for key, item in value.items()]
+        return dict(zip(value, _each(converter, items, kind), strict=True))
 
     return hook
 
 
-def _each(converter: Converter, items: Any, item_type: Any, kind: Any) -> dict[Any, Any]:  # noqa: ANN401
-    """Structure every item; all faults of all items in one exception."""
-    made: dict[Any, Any] = {}
+def _each(converter: Converter, items: Iterable[tuple[Any, Any, Any]], kind: Any) -> list[Any]:  # noqa: ANN401
+    """Structure every (key, value, type); all faults of all items in one exception."""
+    made: list[Any] = []
     errors: list[Exception] = []
-    for key, value in items:
+    for key, value, item_type in items:
         try:
-            made[key] = converter.structure(value, item_type)
+            made.append(converter.structure(value, item_type))
         except Exception as error:  # noqa: BLE001 - re-raised below in the group
             error.add_note(IterableValidationNote("item", key, item_type))
             errors.append(error)
