@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from infometis_sdk.engine.names import STACK
+from infometis_sdk.engine.marks import STACK
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.readiness import existence_is_enough
 from infometis_sdk.errors import ForbiddenError, UnknownKindError
