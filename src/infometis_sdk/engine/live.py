@@ -14,7 +14,6 @@ from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.errors import ForbiddenError, UnknownKindError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import Manifest, ManifestSet
 from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("FEW", "Live", "observe")
@@ -66,29 +65,39 @@ class _Query:
 
 
 def observe(
-    cluster: Cluster, manifests: ManifestSet, run: Run, *, by_name: bool = True
+    cluster: Cluster,
+    stack_id: str,
+    namespace: str,
+    wanted: Iterable[tuple[ObjectRef, bool]],
+    run: Run,
+    *,
+    secrets: bool = True,
 ) -> Live:
     """Look at everything that the stack wants or has.
 
     Args:
         cluster: the API.
-        manifests: what is desired.
+        stack_id: the stack.
+        namespace: its home namespace.
+        wanted: what is desired, each with whether it is a singleton of the cluster.
+            What carries no label of ours is asked for by name,
+            since nothing is called missing before that.
         run: deadline and cancel token.
-        by_name: also ask by name for what carries no label of ours, since nothing is called
-            missing before that.
+        secrets: whether the stack has credentials.
 
     Raises:
         ClusterError: the API server does not answer, or not to us.
 
     """
-    stack = f"{STACK}={manifests.stack_id}"
+    desired = tuple(wanted)
+    stack = f"{STACK}={stack_id}"
     shared = f"{PART_OF}={cluster_applyset_id()}"
-    home = manifests.namespace
+    home = namespace
     queries = {
         _Query(api_version="v1", kind="ConfigMap", namespace=home, labels=stack),
-        *(_query(m, shared if m.singleton else stack) for m in manifests.manifests),
+        *(_query(ref, shared if single else stack) for ref, single in desired),
     }
-    if manifests.credentials:
+    if secrets:
         queries.add(_Query(api_version="v1", kind="Secret", namespace=home, labels=stack))
     found: dict[Key, Object] = {}
     unserved: set[tuple[str, str]] = set()
@@ -121,8 +130,8 @@ def observe(
 
     first = sorted(queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.api_version, q.namespace))
     collect(first)
-    parent = found.pop(("", "ConfigMap", home, parent_name(manifests.stack_id)), None)
-    inventory = read_inventory(parent, manifests.stack_id) if parent else None
+    parent = found.pop(("", "ConfigMap", home, parent_name(stack_id)), None)
+    inventory = read_inventory(parent, stack_id) if parent else None
     if inventory:
         asked = {(q.kind, q.namespace) for q in queries}
         collect(
@@ -133,8 +142,7 @@ def observe(
             ]
         )
     missing_namespaces: set[str] = set()
-    if by_name:
-        _find_by_name(cluster, manifests, run, found, missing_namespaces, unserved)
+    _find_by_name(cluster, [ref for ref, _ in desired], run, found, missing_namespaces, unserved)
     return Live(
         objects=found,
         missing_namespaces=frozenset(missing_namespaces),
@@ -145,21 +153,20 @@ def observe(
     )
 
 
-def _query(manifest: Manifest, labels: str) -> _Query:
-    ref = manifest.ref
+def _query(ref: ObjectRef, labels: str) -> _Query:
     return _Query(api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, labels=labels)
 
 
 def _find_by_name(
     cluster: Cluster,
-    manifests: ManifestSet,
+    desired: list[ObjectRef],
     run: Run,
     found: dict[Key, Object],
     missing_namespaces: set[str],
     unserved: set[tuple[str, str]],
 ) -> None:
     """Look for desired objects that carry no label of ours."""
-    absent = [m.ref for m in manifests.manifests if m.ref.key not in found]
+    absent = [ref for ref in desired if ref.key not in found]
     if not absent:
         return
     # Namespaces first: where one is missing, nothing in it need be asked for.

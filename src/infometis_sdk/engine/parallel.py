@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from typing import TypeVar
 
 from infometis_sdk.model.run import Run
@@ -18,8 +18,17 @@ WORKERS = 8
 queues what goes beyond."""
 
 
-def parallel(function: Callable[[T], R], items: Iterable[T], run: Run, doing: str) -> list[R]:
+def parallel(
+    function: Callable[[T], R],
+    items: Iterable[T],
+    run: Run,
+    doing: str,
+    *,
+    on_result: Callable[[R], None] | None = None,
+) -> list[R]:
     """Call ``function`` on every item and return the results in the order of the items.
+
+    ``on_result`` is told each result as it comes, on the caller's thread.
 
     The first exception is raised once the calls under way have ended; what had not begun is dropped.
 
@@ -30,7 +39,11 @@ def parallel(function: Callable[[T], R], items: Iterable[T], run: Run, doing: st
     """
     work = list(items)
     if len(work) <= 1:
-        return [function(item) for item in work]
+        results = [function(item) for item in work]
+        for result in results:
+            if on_result:
+                on_result(result)
+        return results
 
     def step(item: T) -> R:
         run.check(doing)
@@ -39,6 +52,9 @@ def parallel(function: Callable[[T], R], items: Iterable[T], run: Run, doing: st
     with ThreadPoolExecutor(min(WORKERS, len(work)), thread_name_prefix="infometis") as pool:
         futures = [pool.submit(step, item) for item in work]
         try:
+            if on_result:
+                for future in as_completed(futures):
+                    on_result(future.result())
             return [future.result() for future in futures]
         except BaseException:
             for future in futures:

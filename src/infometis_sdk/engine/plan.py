@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import attrs
@@ -100,7 +100,14 @@ def plan(  # noqa: PLR0913 - every argument is a decision of the caller
     """
     scope = tuple(sorted(only))
     chosen = _in_scope(manifests, scope)
-    live = observe(cluster, chosen, run)
+    live = observe(
+        cluster,
+        manifests.stack_id,
+        manifests.namespace,
+        ((m.ref, m.singleton) for m in chosen.manifests),
+        run,
+        secrets=bool(manifests.credentials),
+    )
     uid = _identify(cluster, live, pinned, run)
     manager = manager_of(manifests.stack_id)
     wanted = desired_objects(chosen, live)
@@ -159,6 +166,7 @@ def plan(  # noqa: PLR0913 - every argument is a decision of the caller
         unchanged=unchanged,
         scope=scope,
         members=tuple((m.ref, m.singleton) for m in manifests.manifests),
+        stages=stages_of(manifests),
         core_digest=manifests.digest,
         digests=dict(manifests.digests),
         credentials={
@@ -458,6 +466,12 @@ def _replicas(
     return {**obj, "spec": {**rest, "replicas": (have.get("spec") or {}).get("replicas")}}
 
 
-def affected_services(items: Iterable[PlanItem]) -> tuple[str, ...]:
-    """Return the services that a plan touches, in order of appearance."""
-    return tuple(dict.fromkeys(item.service for item in items if item.service))
+def stages_of(manifests: ManifestSet) -> tuple[tuple[str, ...], ...]:
+    """Return the services by how deep their needs go: each stage needs only earlier ones."""
+    depth: dict[str, int] = {}
+    for name in manifests.order:
+        depth[name] = 1 + max((depth.get(need, -1) for need in manifests.needs.get(name, ())), default=-1)
+    return tuple(
+        tuple(name for name in manifests.order if depth[name] == level)
+        for level in range(max(depth.values(), default=-1) + 1)
+    )
