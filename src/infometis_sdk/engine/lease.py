@@ -1,0 +1,295 @@
+"""One writer per stack: a Lease around the writes, and the session through which alone they go.
+
+The holder's name tells host, boot, process and its start time,
+so that a dead holder on this machine is replaced at once;
+one elsewhere is replaced when its Lease has not changed for a whole term *by our own clock*,
+since the clocks of two machines need not agree.
+A session stops writing when its Lease is older than half the term, by a clock that counts suspend:
+a laptop that slept must not wake up and write.
+"""
+
+from __future__ import annotations
+
+import datetime
+import os
+import socket
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from infometis_sdk.engine.inventory_id import parent_name
+from infometis_sdk.engine.marks import STACK
+from infometis_sdk.errors import ClusterError, ConflictError, LockedError, NotFoundError
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.run import Event, Run
+from infometis_sdk.ports.cluster import Cluster, Write, Written
+
+__all__ = ("PATIENCE", "TERM", "Holder", "Writer", "boottime")
+
+TERM = 60.0
+"""Seconds after which an unchanged Lease is free."""
+
+PATIENCE = 90.0
+"""Seconds that a second writer waits: longer than a term, so that a crash elsewhere is outlived."""
+
+_RENEW = 12.0
+_POLL = 1.0
+
+
+def boottime() -> float:
+    """Return seconds by a clock that goes on while the machine is suspended, where there is one."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
+class Holder:
+    """Who holds a Lease: ``host/boot/pid/start/nonce``."""
+
+    def __init__(self, text: str) -> None:
+        parts = (text.split("/") + [""] * 5)[:5]
+        self.text = text
+        self.host, self.boot, self.pid, self.start, _ = parts
+
+    @classmethod
+    def me(cls) -> Holder:
+        """Return this process, with a nonce so that two sessions in it are told apart."""
+        pid = os.getpid()
+        return cls(
+            f"{socket.gethostname()}/{_boot_id()}/{pid}/{_start_of(pid)}/{os.urandom(4).hex()}"
+        )
+
+    @property
+    def dead(self) -> bool:
+        """Whether the holder was a process of this boot of this machine that is no more."""
+        if self.host != socket.gethostname() or not self.boot or not self.pid.isdigit():
+            return False
+        if self.boot != _boot_id():
+            return True
+        return _start_of(int(self.pid)) != self.start
+
+    def __str__(self) -> str:
+        return f"process {self.pid} on {self.host}" if self.pid else (self.text or "nobody")
+
+
+def _boot_id() -> str:
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+
+
+def _start_of(pid: int) -> str:
+    """Return the start time of a process as the kernel counts it; empty where there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # The command's name may hold spaces and brackets, so count from its end.
+    return stat.rpartition(")")[2].split()[19]
+
+
+class Writer:
+    """A session that holds the Lease of a stack; the one way to write for it.
+
+    Use as a context manager.
+    """
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        stack_id: str,
+        namespace: str,
+        run: Run,
+        *,
+        clock: Callable[[], float] = boottime,
+        patience: float = PATIENCE,
+        term: float = TERM,
+    ) -> None:
+        self._cluster = cluster
+        self._stack_id = stack_id
+        self._run = run
+        self._clock = clock
+        self._patience = patience
+        self._term = term
+        self._holder = Holder.me()
+        self._ref = ObjectRef(
+            api_version="coordination.k8s.io/v1",
+            kind="Lease",
+            namespace=namespace,
+            name=parent_name(stack_id),
+        )
+        self._renewed = 0.0
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def __enter__(self) -> Writer:
+        self._acquire()
+        self._thread = threading.Thread(target=self._keep, name="infometis-lease", daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop.set()
+        if self._thread:
+            self._thread.join(timeout=5)
+        self._release()
+
+    def write(self, write: Write, run: Run) -> Written:
+        """Write, if the Lease is surely ours.
+
+        Raises:
+            LockedError: the Lease was lost; nothing was written.
+
+        """
+        if self._clock() - self._renewed > self._term / 2:
+            self._renew(run)
+        return self._cluster.write(write, run)
+
+    def _acquire(self) -> None:
+        seen, since = "", self._clock()
+        begun = self._clock()
+        told = False
+        while True:
+            self._run.check("waiting for the writer's Lease")
+            live = self._cluster.get(self._ref, self._run)
+            if live is None:
+                if self._try("create", self._body(0)):
+                    return
+                continue
+            spec = live.get("spec") or {}
+            holder = Holder(spec.get("holderIdentity") or "")
+            version = live["metadata"]["resourceVersion"]
+            if version != seen:
+                seen, since = version, self._clock()
+            term = float(spec.get("leaseDurationSeconds") or self._term)
+            free = not holder.text or holder.dead or self._clock() - since > term
+            if free and self._try("replace", self._body(spec.get("leaseTransitions", 0) + 1), version):
+                return
+            if free:
+                continue
+            waited = self._clock() - begun
+            if waited > self._patience:
+                msg = f"another writer holds stack {self._stack_id}: {holder}"
+                raise LockedError(
+                    msg,
+                    holder=str(holder),
+                    age=self._clock() - since,
+                    hint="wait for it to end; if it is gone, its Lease frees itself "
+                    f"{self._term:.0f} s after its last sign of life",
+                )
+            if not told:
+                told = True
+                self._run.emit(
+                    Event(name="lock", subject=self._stack_id, detail=f"waiting for {holder}")
+                )
+            self._run.sleep(_POLL, "waiting for the writer's Lease")
+
+    def _body(self, transitions: int) -> dict[str, Any]:
+        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return {
+            "apiVersion": self._ref.api_version,
+            "kind": self._ref.kind,
+            "metadata": {
+                "name": self._ref.name,
+                "namespace": self._ref.namespace,
+                "labels": {
+                    STACK: self._stack_id,
+                    "app.kubernetes.io/managed-by": "infometis-sdk",
+                },
+            },
+            "spec": {
+                "holderIdentity": self._holder.text,
+                "leaseDurationSeconds": int(self._term),
+                "acquireTime": now,
+                "renewTime": now,
+                "leaseTransitions": transitions,
+            },
+        }
+
+    def _try(self, verb: str, body: dict[str, Any], version: str = "") -> bool:
+        try:
+            self._cluster.write(
+                Write(
+                    verb=verb,
+                    ref=self._ref,
+                    body=body,
+                    manager="infometis-lease",
+                    resource_version=version,
+                ),
+                self._run,
+            )
+        except (ConflictError, NotFoundError):
+            return False
+        self._renewed = self._clock()
+        return True
+
+    def _renew(self, run: Run) -> None:
+        with self._lock:
+            begun = self._clock()
+            live = self._cluster.get(self._ref, run)
+            spec = (live or {}).get("spec") or {}
+            if live is None or spec.get("holderIdentity") != self._holder.text:
+                raise self._lost(Holder(spec.get("holderIdentity") or ""))
+            body = {
+                **live,
+                "spec": {**spec, "renewTime": self._body(0)["spec"]["renewTime"]},
+            }
+            try:
+                self._cluster.write(
+                    Write(
+                        verb="replace",
+                        ref=self._ref,
+                        body=body,
+                        manager="infometis-lease",
+                        resource_version=live["metadata"]["resourceVersion"],
+                    ),
+                    run,
+                )
+            except ConflictError as error:
+                raise self._lost(Holder("")) from error
+            self._renewed = begun
+
+    def _lost(self, holder: Holder) -> LockedError:
+        msg = f"the writer's Lease of stack {self._stack_id} was lost to {holder}"
+        return LockedError(
+            msg,
+            holder=str(holder),
+            hint="this machine slept or was cut off; run the same command again",
+        )
+
+    def _keep(self) -> None:
+        while not self._stop.wait(min(_RENEW, self._term / 5)):
+            try:
+                self._renew(Run.within(self._term / 4))
+            except LockedError:
+                return  # the next write finds out and says so
+            except ClusterError:
+                continue  # the API may come back within the term; write() looks at the age
+
+    def _release(self) -> None:
+        run = Run.within(5)
+        try:
+            live = self._cluster.get(self._ref, run)
+            spec = (live or {}).get("spec") or {}
+            if live is None or spec.get("holderIdentity") != self._holder.text:
+                return
+            self._cluster.write(
+                Write(
+                    verb="replace",
+                    ref=self._ref,
+                    body={**live, "spec": {**spec, "holderIdentity": ""}},
+                    manager="infometis-lease",
+                    resource_version=live["metadata"]["resourceVersion"],
+                ),
+                run,
+            )
+        except ClusterError:
+            return  # a Lease that cannot be given back frees itself after its term
