@@ -1,0 +1,5 @@
+"""How the parts of the control plane are had: see :func:`find`."""
+
+from infometis_platform_embedded.binaries.search import find
+
+__all__ = ("find",)

@@ -1,0 +1,74 @@
+"""Fixtures of all tests: one genuine API server for the run, a name of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from infometis_sdk.errors import PlatformError
+from infometis_sdk.model.run import Event, Run
+from infometis_sdk.ports.platform import Access, PlatformContext
+
+_MINUTES = 30 * 60  # the first run on a machine may have to build the control plane
+
+
+def cache_dir() -> Path:
+    """Return the user's cache, which a test run shares: a control plane is had once."""
+    return Path(os.environ.get("INFOMETIS_CACHE_DIR") or Path.home() / ".cache" / "infometis")
+
+
+def required() -> bool:
+    """Whether a missing control plane is an error, not a skip."""
+    return bool(os.environ.get("CI")) or os.environ.get("INFOMETIS_REQUIRE_EMBEDDED") == "1"
+
+
+@pytest.fixture(scope="session")
+def embedded_access(
+    tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Access]:
+    """Give the one embedded cluster of this test run; it dies with the run."""
+    from infometis_platform_embedded import Embedded
+    from infometis_platform_embedded.platform import EmbeddedPlatform
+
+    state_dir = tmp_path_factory.mktemp("embedded") / "state"
+    context = PlatformContext(cluster="tests", state_dir=state_dir, cache_dir=cache_dir())
+    platform = EmbeddedPlatform(Embedded(nodes=3, lifetime="ephemeral"), context)
+    shown = _Progress(request.config)
+    try:
+        access = platform.ensure(Run.within(_MINUTES, emit=shown))
+    except PlatformError as error:
+        platform.destroy(Run.within(60))
+        if required():
+            raise
+        pytest.skip(f"no embedded cluster: {error}")
+    yield access
+    platform.destroy(Run.within(60))
+
+
+class _Progress:
+    """Shows the building of the control plane, which takes minutes; nothing otherwise."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._reporter = config.pluginmanager.get_plugin("terminalreporter")
+        self._shown = -1
+
+    def __call__(self, event: Event) -> None:
+        if self._reporter is None or event.name not in ("build", "download") or not event.total:
+            return
+        percent = 100 * event.done // event.total // 10 * 10
+        if percent != self._shown:
+            self._shown = percent
+            line = f"{event.name} {event.subject}: {event.done} of {event.total} {event.unit}"
+            self._reporter.write_line(line)
+
+
+@pytest.fixture
+def namespace_name(request: pytest.FixtureRequest) -> str:
+    """Give a name that no other test has, for a namespace that the test makes itself."""
+    stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
+    return f"{stem or 'test'}-{secrets.token_hex(4)}"
