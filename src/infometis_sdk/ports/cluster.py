@@ -80,7 +80,7 @@ class Written:
 
     object: Mapping[str, Any]
     created: bool = False
-    warnings: tuple[str, ...] = field(default=(), converter=tuple)
+    warnings: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen(kw_only=True)
@@ -107,6 +107,10 @@ class Cluster(ABC):
             UnknownKindError: the API server serves no such kind.
 
         """
+
+    def learn(self, definition: Mapping[str, Any]) -> None:
+        """Be told of a CustomResourceDefinition, so that its kinds need no discovery; optional."""
+        del definition
 
     @abstractmethod
     def list(  # noqa: A003 - the API's own word

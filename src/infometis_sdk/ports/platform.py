@@ -39,7 +39,7 @@ class Access:
 
     kubeconfig: Path | None
     context: str = ""
-    namespaces: tuple[str, ...] = field(default=(), converter=tuple)
+    namespaces: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     simulated: bool = False
 
 
