@@ -25,7 +25,7 @@ from infometis_sdk.engine.fingerprint import NOISE
 from infometis_sdk.model.environment import DriftPolicy
 from infometis_sdk.model.plan import Decision
 
-__all__ = ("CONTROLLERS", "DEPLOYERS", "PEOPLE", "additions", "classify", "decide", "writer_of")
+__all__ = ("CONTROLLERS", "DEPLOYERS", "PEOPLE", "additions", "classify", "decide")
 
 PEOPLE = (
     "kubectl*",
@@ -193,17 +193,3 @@ def additions(
             if path[-1] == "kubectl.kubernetes.io/restartedAt":
                 continue
             yield path, owner, value
-
-
-def writer_of(live: Mapping[str, Any], path: Path, manager: str) -> Owner | None:
-    """Return the owner other than ``manager`` that holds ``path`` or something around it, newest first."""
-    best: Owner | None = None
-    for owner in entries(live):
-        if owner.manager == manager and owner.operation == "Apply" and not owner.subresource:
-            continue
-        for held, _ in owned_leaves(live, owner.fields):
-            if (held == path[: len(held)] or path == held[: len(path)]) and (
-                best is None or owner.time > best.time
-            ):
-                best = owner
-    return best

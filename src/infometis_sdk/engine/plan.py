@@ -33,7 +33,16 @@ from infometis_sdk.model.run import Run
 from infometis_sdk.model.stack import Manifest, ManifestSet
 from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Consent", "cluster_uid", "desired_objects", "digest_of", "plan")
+__all__ = (
+    "Consent",
+    "autoscaled_keys",
+    "cluster_uid",
+    "desired_objects",
+    "digest_of",
+    "plan",
+    "stages_of",
+    "without_scaled_replicas",
+)
 
 
 @frozen(kw_only=True)
@@ -111,14 +120,14 @@ def plan(  # noqa: PLR0913 - every argument is a decision of the caller
     uid = _identify(cluster, live, pinned, run)
     manager = manager_of(manifests.stack_id)
     wanted = desired_objects(chosen, live)
-    autoscaled = _autoscaled(cluster, chosen, live, run)
+    autoscaled = autoscaled_keys(cluster, chosen, live, run)
     served = {_crd_kind(m.object) for m in chosen.manifests if m.ref.kind == "CustomResourceDefinition"}
 
     unproven: list[tuple[Manifest, Mapping[str, Any]]] = []
     unchanged = 0
     for manifest, obj in zip(chosen.manifests, wanted, strict=True):
         have = live.get(manifest.ref)
-        sent = _replicas(obj, have, manager, autoscaled=manifest.ref.key in autoscaled)
+        sent = without_scaled_replicas(obj, have, manager, autoscaled=manifest.ref.key in autoscaled)
         if (
             have is not None
             and not have["metadata"].get("deletionTimestamp")
@@ -411,7 +420,7 @@ def _removals(found: Examination, policy: str) -> tuple[tuple[Path, ...], tuple[
     return tuple(paths), tuple(decisions)
 
 
-def _autoscaled(
+def autoscaled_keys(
     cluster: Cluster, manifests: ManifestSet, live: Live, run: Run
 ) -> set[tuple[str, str, str, str]]:
     """Return the keys of the workloads that an autoscaler drives.
@@ -444,7 +453,7 @@ def _autoscaled(
     return found
 
 
-def _replicas(
+def without_scaled_replicas(
     obj: Mapping[str, Any], have: Mapping[str, Any] | None, manager: str, *, autoscaled: bool
 ) -> Mapping[str, Any]:
     """Leave the replica count to an autoscaler without ever losing it.

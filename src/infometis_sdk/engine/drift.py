@@ -1,0 +1,219 @@
+"""Live against desired: ``pending``, ``drift`` and ``foreign``, with who wrote it and when."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from infometis_sdk.engine.conflicts import additions
+from infometis_sdk.engine.examine import Examination, Rules, examine, state_of
+from infometis_sdk.engine.fieldset import Owner, Path, display, entries, owned_leaves, proven
+from infometis_sdk.engine.live import Live, observe
+from infometis_sdk.engine.marks import DIGEST, manager_of
+from infometis_sdk.engine.parallel import parallel
+from infometis_sdk.engine.plan import autoscaled_keys, desired_objects, without_scaled_replicas
+from infometis_sdk.engine.prune import members
+from infometis_sdk.engine.release import ServiceRecord, latest, read_releases
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.report import DriftItem, DriftReport
+from infometis_sdk.model.run import Run
+from infometis_sdk.model.stack import Manifest, ManifestSet
+from infometis_sdk.ports.cluster import Cluster
+
+__all__ = ("drift",)
+
+Object = Mapping[str, Any]
+
+_LEFT_ALONE = ("a known controller holds it", "policies.drift.yield_to allows it")
+_QUIET = f"metadata.annotations[{DIGEST}]"
+
+
+def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
+    """Report every field and object that is not as we applied it; reads only.
+
+    A clean stack costs one LIST per kind and namespace and no other request.
+
+    Args:
+        cluster: the API.
+        manifests: what is desired.
+        run: deadline and cancel token.
+
+    Raises:
+        ClusterError: the API server does not answer, or not to us.
+
+    """
+    begun = time.monotonic()
+    live = observe(
+        cluster,
+        manifests.stack_id,
+        manifests.namespace,
+        ((m.ref, m.singleton) for m in manifests.manifests),
+        run,
+        secrets=bool(manifests.credentials),
+    )
+    manager = manager_of(manifests.stack_id)
+    scaled = autoscaled_keys(cluster, manifests, live, run)
+    deployed = latest(read_releases(live.of_kind("ConfigMap")))
+    wanted = [
+        without_scaled_replicas(obj, live.get(m.ref), manager, autoscaled=m.ref.key in scaled)
+        for m, obj in zip(manifests.manifests, desired_objects(manifests, live), strict=True)
+    ]
+
+    def look(pair: tuple[Manifest, Object]) -> list[DriftItem]:
+        manifest, obj = pair
+        have = live.get(manifest.ref)
+        if have is None:
+            return [_missing(manifest, manifests, deployed)]
+        if proven(obj, have, manager):
+            foreign = tuple(additions(obj, have, manager))
+            return list(_foreign(manifest, foreign))
+        run.check("looking for drift")
+        rules = Rules(
+            manager=manager,
+            policy=manifests.environment.policies.drift,
+            protected=manifests.environment.protected,
+            autoscaled=manifest.ref.key in scaled,
+        )
+        found = examine(cluster, obj, have, rules, run)
+        return [*_differences(manifest, obj, have, found, manager), *_foreign(manifest, found.foreign)]
+
+    pairs = list(zip(manifests.manifests, wanted, strict=True))
+    items = [item for found in parallel(look, pairs, run, "looking for drift") for item in found]
+    items += _leftovers(manifests, live)
+    return DriftReport(
+        stack_id=manifests.stack_id,
+        items=tuple(items),
+        checked=len(pairs),
+        seconds=time.monotonic() - begun,
+        incomplete=live.incomplete,
+    )
+
+
+def _missing(
+    manifest: Manifest, manifests: ManifestSet, deployed: Mapping[str, ServiceRecord]
+) -> DriftItem:
+    """Tell an object that was deleted under us from one that was never applied."""
+    record = deployed.get(manifest.service)
+    composed = manifests.services.get(manifest.service)
+    same = bool(
+        record
+        and composed
+        and record.digest == manifests.digests.get(manifest.service, "")
+        and dict(record.values) == dict(composed.values)
+    )
+    return DriftItem(
+        ref=manifest.ref,
+        service=manifest.service,
+        state="drift" if same or (deployed and not manifest.service) else "pending",
+        desired="present",
+        live="missing",
+    )
+
+
+def _leftovers(manifests: ManifestSet, live: Live) -> Iterator[DriftItem]:
+    wanted = {m.ref.key for m in manifests.manifests}
+    for obj in members(live, manifests.stack_id, manifests.namespace):
+        ref = ObjectRef.of(obj)
+        if ref.key not in wanted and not obj["metadata"].get("deletionTimestamp"):
+            yield DriftItem(
+                ref=ref,
+                service=(obj["metadata"].get("labels") or {}).get("app.kubernetes.io/name", ""),
+                state="pending",
+                desired="absent",
+                live="present",
+            )
+
+
+def _foreign(manifest: Manifest, foreign: tuple[tuple[Path, Owner, Any], ...]) -> Iterator[DriftItem]:
+    for path, owner, value in foreign:
+        yield DriftItem(
+            ref=manifest.ref,
+            service=manifest.service,
+            state="foreign",
+            path=display(path),
+            live=_text(manifest, display(path), value),
+            manager=owner.label,
+            time=owner.time,
+        )
+
+
+def _differences(
+    manifest: Manifest, obj: Object, have: Object, found: Examination, manager: str
+) -> Iterator[DriftItem]:
+    if found.problems and not found.changes:
+        yield DriftItem(
+            ref=manifest.ref,
+            service=manifest.service,
+            state=state_of(obj, have),
+            live="; ".join(found.problems),
+        )
+    held = {decision.path: decision for decision in found.decisions}
+    left_alone = {path for path, decision in held.items() if decision.why in _LEFT_ALONE}
+    shown: set[str] = set()
+    for change in found.changes:
+        if change.path == _QUIET or change.path in left_alone:
+            continue
+        shown.add(change.path)
+        decision = held.get(change.path)
+        owner = _owner(have, change.path, manager)
+        yield DriftItem(
+            ref=manifest.ref,
+            service=manifest.service,
+            # A field that somebody else holds has drifted, also where desired moved meanwhile.
+            state="drift" if decision else state_of(obj, have),
+            path=change.path,
+            desired=_text(manifest, change.path, change.new),
+            live=_text(manifest, change.path, change.old),
+            manager=(decision.manager if decision else owner.label if owner else "")
+            if decision or state_of(obj, have) == "drift"
+            else "",
+            time=owner.time if owner and (decision or state_of(obj, have) == "drift") else "",
+        )
+    for path, decision in held.items():
+        # Yielded to somebody unknown: not undone, but drift all the same.
+        if path not in shown and path not in left_alone:
+            owner = _owner(have, path, manager)
+            yield DriftItem(
+                ref=manifest.ref,
+                service=manifest.service,
+                state="drift",
+                path=path,
+                desired="",
+                live=_text(manifest, path, decision.live),
+                manager=decision.manager,
+                time=owner.time if owner else "",
+            )
+    if found.action == "update" and not found.changes and not held:
+        # Nothing differs but who owns it: somebody wrote the very same value.
+        yield DriftItem(
+            ref=manifest.ref,
+            service=manifest.service,
+            state=state_of(obj, have),
+            path="metadata.managedFields",
+            desired=f"owned by {manager}",
+            live="owned in part by others",
+        )
+
+
+def _owner(have: Object, path: str, manager: str) -> Owner | None:
+    """Return the newest writer other than us of a path that is written for people."""
+    for owner in sorted(entries(have), key=lambda o: o.time, reverse=True):
+        if owner.manager == manager and owner.operation == "Apply" and not owner.subresource:
+            continue
+        if owner.subresource == "status":
+            continue
+        for held, _ in owned_leaves(have, owner.fields):
+            text = display(held)
+            if path == text or path.startswith((text + ".", text + "[")):
+                return owner
+    return None
+
+
+def _text(manifest: Manifest, path: str, value: Any) -> str:  # noqa: ANN401 - any leaf
+    if value is None:
+        return ""
+    if manifest.ref.kind == "Secret" and path.startswith(("data", "stringData")):
+        return "(secret)"
+    return value if isinstance(value, str) else repr(value)
+
