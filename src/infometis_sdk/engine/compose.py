@@ -1,0 +1,398 @@
+"""Compose: a project and an environment become one stack with final values.
+
+Layers, lowest first: base (the descriptor's defaults), project, platform defaults, mode,
+environment, local. Maps merge, lists replace, ``null`` unsets what lower layers said.
+Base and project may set core parameters; mode, environment and local never.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from infometis_sdk.engine import values as checks
+from infometis_sdk.engine.descriptor import faults_of
+from infometis_sdk.engine.names import nearest
+from infometis_sdk.engine.needs import dependency_order
+from infometis_sdk.errors import ProjectError
+from infometis_sdk.model.environment import MODES, Environment
+from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.parameter import Parameter
+from infometis_sdk.model.project import Project
+from infometis_sdk.model.service import Service
+from infometis_sdk.model.stack import ComposedService, ComposedStack, Setting
+
+__all__ = ("compose", "derived_stack_id")
+
+_STACK_ID_MAX = 40
+_LABEL_MAX = 63
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_NO_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+_MAY_SET_CORE = ("base", "project")
+
+
+@attrs.frozen(kw_only=True)
+class _Layer:
+    """One layer's values, and where each of them stands.
+
+    ``prefixes`` are what a dotted path may start with in ``sources``.
+    """
+
+    name: str
+    values: Mapping[str, Mapping[str, Any]]
+    sources: Mapping[str, Origin]
+    prefixes: tuple[str, ...]
+    fallback: Origin
+
+    def origin(self, *steps: str) -> Origin:
+        """Return file and line of a value, or of the nearest thing above it."""
+        for length in range(len(steps), 0, -1):
+            for prefix in self.prefixes:
+                found = self.sources.get(f"{prefix}{'.'.join(steps[:length])}")
+                if found is not None:
+                    return attrs.evolve(found, layer=self.name)
+        return attrs.evolve(self.fallback, layer=self.name)
+
+
+def compose(
+    project: Project,
+    environment: Environment,
+    *,
+    platform_defaults: Mapping[str, Any] = _NO_DEFAULTS,
+) -> ComposedStack:
+    """Lay all layers of values over each other.
+
+    Args:
+        project: services, project values, values per mode.
+        environment: the environment; need not be one of the project's own.
+        platform_defaults: values by parameter name, given to every service that declares a
+            parameter of that name with scope ``platform``.
+
+    Returns:
+        The stack: every value final and checked, each with the whole history of its layers,
+        services in the order of their needs.
+
+    Raises:
+        ProjectError: every fault of every layer, with file and line.
+
+    Example:
+        >>> from infometis_sdk.model.service import Service
+        >>> hello = Service(name="hello", parameters={"replicas": Parameter(
+        ...     type="integer", default=1, scope="scale")})
+        >>> project = Project(name="demo", services={"hello": hello})
+        >>> stack = compose(project, Environment("dev", values={"hello": {"replicas": 2}}))
+        >>> stack.service("hello").values["replicas"], stack.stack_id
+        (2, 'demo-dev')
+
+    """
+    faults = [fault for service in project.services.values() for fault in faults_of(service)]
+    faults += _environment_faults(project, environment)
+    layers = _layers(project, environment)
+    for layer in layers:
+        faults += _name_faults(project, layer)
+    faults += _other_mode_faults(project, environment)
+
+    composed: dict[str, ComposedService] = {}
+    for name, service in project.services.items():
+        composed[name], found = _compose_service(service, layers, platform_defaults)
+        faults += found
+    order, found = dependency_order(project.services)
+    faults += found
+    if errors := [fault for fault in faults if fault.level == "error"]:
+        raise ProjectError(errors)
+    return ComposedStack(
+        project=project.name,
+        environment=environment,
+        stack_id=environment.stack_id or derived_stack_id(project, environment),
+        namespace=environment.namespace or _label(f"{project.name}-{environment.name}", _LABEL_MAX),
+        services=tuple(composed[name] for name in order),
+        lock=project.lock,
+    )
+
+
+def derived_stack_id(project: Project, environment: Environment) -> str:
+    """Return the stack id of an environment that does not write one.
+
+    Example:
+        >>> derived_stack_id(Project(name="Demo"), Environment("dev"))
+        'demo-dev'
+
+    """
+    return _label(f"{project.id or project.name}-{environment.name}", _STACK_ID_MAX)
+
+
+def _label(text: str, limit: int) -> str:
+    """Make a DNS label; what had to be changed or cut gets a hash, so that two never meet."""
+    lower = text.lower()
+    label = re.sub(r"[^-a-z0-9]", "-", lower).strip("-")
+    if label == lower and len(label) <= limit:
+        return label
+    mark = hashlib.sha256(text.encode()).hexdigest()[:6]
+    return f"{label[: limit - len(mark) - 1].strip('-')}-{mark}"
+
+
+def _layers(project: Project, environment: Environment) -> tuple[_Layer, ...]:
+    mode = environment.mode
+    own = environment.origin
+    return (
+        _Layer(
+            name="project",
+            values=project.values,
+            sources=project.sources,
+            prefixes=("project.", "values."),
+            fallback=Origin(),
+        ),
+        _Layer(
+            name="mode",
+            values=project.modes.get(mode, {}),
+            sources=project.sources,
+            prefixes=(f"mode.{mode}.", f"modes.{mode}."),
+            fallback=Origin(),
+        ),
+        _Layer(
+            name="environment",
+            values=environment.values,
+            sources=environment.sources,
+            prefixes=("environment.", "values.", ""),
+            fallback=own,
+        ),
+        _Layer(
+            name="local",
+            values=environment.local,
+            sources=environment.sources,
+            prefixes=("local.values.", "local."),
+            fallback=own,
+        ),
+    )
+
+
+def _environment_faults(project: Project, environment: Environment) -> list[Fault]:
+    faults = []
+
+    def add(path: str, message: str, **more: str) -> None:
+        origin = environment.sources.get(path, environment.origin)
+        faults.append(Fault(message=message, origin=origin, path=path, **more))
+
+    label = "lower-case letters, digits and hyphens, at most"
+    for path, text, limit in (
+        ("name", environment.name, _STACK_ID_MAX),
+        ("stack_id", environment.stack_id, _STACK_ID_MAX),
+        ("namespace", environment.namespace, _LABEL_MAX),
+    ):
+        if (text or path == "name") and (len(text) > limit or not _LABEL.fullmatch(text)):
+            add(path, "not a DNS label", found=repr(text), legal=f"{label} {limit} characters")
+    if environment.mode not in MODES:
+        add(
+            "mode",
+            f"unknown mode {environment.mode!r}",
+            legal=", ".join(MODES),
+            nearest=nearest(environment.mode, MODES),
+        )
+    if environment.protected and environment.local:
+        add("local", "a protected environment takes no local values", legal="no local file")
+    known = {f"{s.name}.{c}" for s in project.services.values() for c in s.credentials}
+    for name in environment.credentials:
+        if name not in known:
+            add(f"credentials.{name}", f"no service declares the credential {name!r}",
+                nearest=nearest(name, known))  # fmt: skip
+    return faults
+
+
+def _name_faults(project: Project, layer: _Layer) -> list[Fault]:
+    faults = []
+    for name, values in layer.values.items():
+        service = project.services.get(name)
+        if service is None:
+            faults.append(
+                Fault(
+                    message=f"there is no service {name!r}",
+                    origin=layer.origin(name),
+                    path=f"values.{name}",
+                    legal=", ".join(sorted(project.services)) or "no service at all",
+                    nearest=nearest(name, project.services),
+                )
+            )
+        elif not isinstance(values, Mapping):
+            faults.append(
+                Fault(
+                    message=f"the values of service {name!r} are not a map",
+                    origin=layer.origin(name),
+                    path=f"values.{name}",
+                    found=repr(values),
+                    legal="a map of parameters to values",
+                )
+            )
+        else:
+            faults += [
+                Fault(
+                    message=f"service {name!r} has no parameter {key!r}",
+                    origin=layer.origin(name, str(key)),
+                    path=f"values.{name}.{key}",
+                    legal=", ".join(sorted(service.parameters)) or "no parameter at all",
+                    nearest=nearest(str(key), service.parameters),
+                )
+                for key in values
+                if key not in service.parameters
+            ]
+    return faults
+
+
+def _other_mode_faults(project: Project, environment: Environment) -> list[Fault]:
+    """Check the names in the modes that this environment does not use, and the modes' own names."""
+    faults = []
+    for mode, values in project.modes.items():
+        layer = _Layer(
+            name="mode",
+            values=values,
+            sources=project.sources,
+            prefixes=(f"mode.{mode}.", f"modes.{mode}."),
+            fallback=Origin(),
+        )
+        if mode not in MODES:
+            faults.append(
+                Fault(
+                    message=f"unknown mode {mode!r}",
+                    origin=project.sources.get(f"mode.{mode}", Origin(layer="mode")),
+                    path=f"modes.{mode}",
+                    legal=", ".join(MODES),
+                    nearest=nearest(mode, MODES),
+                )
+            )
+        elif mode != environment.mode:
+            faults += _name_faults(project, layer)
+    return faults
+
+
+def _compose_service(
+    service: Service, layers: tuple[_Layer, ...], platform_defaults: Mapping[str, Any]
+) -> tuple[ComposedService, list[Fault]]:
+    project, mode, environment, local = layers
+    platform = _Layer(
+        name="platform",
+        values={
+            service.name: {
+                name: platform_defaults[name]
+                for name, parameter in service.parameters.items()
+                if parameter.scope == "platform" and name in platform_defaults
+            }
+        },
+        sources={},
+        prefixes=(),
+        fallback=Origin(layer="platform"),
+    )
+    values: dict[str, Any] = {}
+    history: dict[str, tuple[Setting, ...]] = {}
+    faults: list[Fault] = []
+    for name, parameter in service.parameters.items():
+        line = service.lines.get(f"parameters.{name}.default", service.lines.get(f"parameters.{name}", 0))
+        base = Origin(layer="base", file=service.origin.file, line=line)
+        value = checks.plain(parameter.default)
+        _record(history, name, value, base)
+        origin = base
+        for layer in (project, platform, mode, environment, local):
+            given = layer.values.get(service.name)
+            if not isinstance(given, Mapping) or name not in given:
+                continue
+            word = given[name]
+            here = layer.origin(service.name, name)
+            if fault := _word_fault(service, name, parameter, word, here):
+                faults.append(fault)
+                continue
+            value = _merge(value, word)
+            origin = here
+            _record(history, name, checks.plain(word), here, layer, service.name)
+        values[name], fault = _final(service, name, parameter, value, origin)
+        if fault:
+            faults.append(fault)
+    return ComposedService(service=service, values=values, history=history), faults
+
+
+def _word_fault(service: Service, name: str, parameter: Parameter, word: Any, origin: Origin) -> Fault | None:  # noqa: ANN401
+    path = f"values.{service.name}.{name}"
+    if parameter.scope == "core" and origin.layer not in _MAY_SET_CORE:
+        return Fault(
+            message=f"parameter {name!r} of service {service.name!r} is core: the same everywhere,"
+            f" so the {origin.layer} layer may not set it",
+            origin=origin,
+            path=path,
+            legal="set it in the project's values",
+        )
+    if word is not None and (legal := checks.type_error(parameter, word)):
+        return Fault(
+            message=f"parameter {name!r} of service {service.name!r} has the wrong type",
+            origin=origin,
+            path=path,
+            found=repr(word),
+            legal=legal,
+        )
+    return None
+
+
+def _final(
+    service: Service, name: str, parameter: Parameter, value: Any, origin: Origin  # noqa: ANN401
+) -> tuple[Any, Fault | None]:
+    path = f"values.{service.name}.{name}"
+    if value is None:
+        if parameter.optional:
+            return None, None
+        return None, Fault(
+            message=f"parameter {name!r} of service {service.name!r} has no value",
+            origin=origin,
+            path=path,
+            found="null",
+            legal="a value: the parameter is not optional",
+        )
+    if checks.type_error(parameter, value):
+        # A wrong default; the descriptor's own check reports it.
+        return value, None
+    final = checks.normal(parameter, value)
+    if legal := checks.bound_error(parameter, final):
+        return final, Fault(
+            message=f"parameter {name!r} of service {service.name!r} is out of bounds",
+            origin=origin,
+            path=path,
+            found=repr(value),
+            legal=legal,
+        )
+    return final, None
+
+
+def _merge(below: Any, above: Any) -> Any:  # noqa: ANN401 - values
+    """Lay one value over another: maps merge, all else replaces, ``None`` unsets."""
+    if not isinstance(above, Mapping) or not isinstance(below, Mapping):
+        return _without_nulls(above)
+    merged = dict(below)
+    for key, value in above.items():
+        if value is None:
+            merged.pop(key, None)
+        else:
+            merged[key] = _merge(merged.get(key), value)
+    return merged
+
+
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - values
+    if isinstance(value, Mapping):
+        return {key: _without_nulls(item) for key, item in value.items() if item is not None}
+    return checks.plain(value)
+
+
+def _record(
+    history: dict[str, tuple[Setting, ...]],
+    path: str,
+    value: Any,  # noqa: ANN401
+    origin: Origin,
+    layer: _Layer | None = None,
+    service: str = "",
+) -> None:
+    """Note a layer's word on a value, and on every value below it."""
+    history[path] = (*history.get(path, ()), Setting(value=value, origin=origin))
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            below = f"{path}.{key}"
+            here = layer.origin(service, *below.split(".")) if layer else origin
+            _record(history, below, item, here, layer, service)

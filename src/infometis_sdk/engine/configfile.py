@@ -1,0 +1,108 @@
+"""Read configuration files as keys and values, so that two of them can be compared key by key."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+from xml.etree import ElementTree
+
+from infometis_sdk.engine import paths
+from infometis_sdk.engine.documents import DocumentError, parse_documents
+from infometis_sdk.engine.encode import kind_of
+
+__all__ = ("parse_config",)
+
+
+def parse_config(name: str, text: str) -> dict[str, Any]:
+    """Return the values of a configuration file by key.
+
+    Keys are ``a.b`` in properties, ``section.key`` in INI, field paths in JSON and YAML,
+    ``/root/element@attribute`` in XML, ``KEY`` in env files.
+    A file of another type, or one that cannot be read, is compared by line: keys are ``line 1`` and so on.
+
+    Example:
+        >>> parse_config("a.properties", "x = 1\\n# note\\ny.z: 2\\n")
+        {'x': '1', 'y.z': '2'}
+
+    """
+    reader = {
+        "properties": _properties,
+        "ini": _ini,
+        "json": _json,
+        "yaml": _yaml,
+        "xml": _xml,
+        "env": _env,
+    }.get(kind_of(name) or "")
+    if reader is not None:
+        try:
+            return dict(reader(text))
+        except (ValueError, ElementTree.ParseError, DocumentError):
+            pass  # a fault of the file is its encoder's to tell; here lines do
+    return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
+
+
+def _properties(text: str) -> Iterator[tuple[str, Any]]:
+    joined = re.sub(r"(?<!\\)((?:\\\\)*)\\\n[ \t\f]*", r"\1", text)
+    for line in joined.splitlines():
+        bare = line.lstrip(" \t\f")
+        if not bare or bare[0] in "#!":
+            continue
+        match = re.match(r"((?:\\.|[^\\=:\s])*)\s*[=:]?\s*(.*)", bare, re.DOTALL)
+        if match:
+            yield match[1], match[2]
+
+
+def _ini(text: str) -> Iterator[tuple[str, Any]]:
+    section = ""
+    for number, line in enumerate(text.splitlines(), 1):
+        bare = line.strip()
+        if not bare or bare[0] in "#;":
+            continue
+        if bare.startswith("[") and bare.endswith("]"):
+            section = bare[1:-1]
+            continue
+        key, equals, value = bare.partition("=")
+        if not equals:
+            yield f"line {number}", bare
+            continue
+        yield f"{section}.{key.strip()}" if section else key.strip(), value.strip()
+
+
+def _env(text: str) -> Iterator[tuple[str, Any]]:
+    for line in text.splitlines():
+        bare = line.strip()
+        if bare and not bare.startswith("#"):
+            key, _, value = bare.partition("=")
+            yield key.removeprefix("export ").strip(), value
+
+
+def _json(text: str) -> Iterator[tuple[str, Any]]:
+    data = json.loads(text)
+    yield from (paths.leaves(data) if isinstance(data, Mapping) else paths.leaves({"": data})).items()
+
+
+def _yaml(text: str) -> Iterator[tuple[str, Any]]:
+    documents = parse_documents(text)
+    for number, document in enumerate(documents):
+        data = document.data
+        prefix = f"[{number}]." if len(documents) > 1 else ""
+        found = paths.leaves(data) if isinstance(data, Mapping) else paths.leaves({"": data})
+        yield from ((f"{prefix}{path}", value) for path, value in found.items())
+
+
+def _xml(text: str) -> Iterator[tuple[str, Any]]:
+    root = ElementTree.fromstring(text.encode())  # noqa: S314 - our own rendered file
+    yield from _element(root, f"/{root.tag}")
+
+
+def _element(element: ElementTree.Element, path: str) -> Iterator[tuple[str, Any]]:
+    yield path, (element.text or "").strip()
+    for name, value in sorted(element.attrib.items()):
+        yield f"{path}@{name}", value
+    counts: dict[str, int] = {}
+    for child in element:
+        counts[child.tag] = counts.get(child.tag, 0) + 1
+        step = f"{child.tag}[{counts[child.tag]}]" if counts[child.tag] > 1 else child.tag
+        yield from _element(child, f"{path}/{step}")

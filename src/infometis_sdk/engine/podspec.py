@@ -1,0 +1,122 @@
+"""Find the pods that an object makes, and what they read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+
+__all__ = ("Read", "containers", "pod_metadata", "pod_spec", "reads")
+
+_TEMPLATED = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController", "StatefulSet")
+
+
+@frozen(kw_only=True)
+class Read:
+    """One reference of a pod to a ConfigMap or Secret.
+
+    Attributes:
+        kind: ``ConfigMap`` or ``Secret``.
+        key: one key of it; empty for the whole.
+        path: where in the pod spec the reference stands.
+        pull: it is a pull secret, which containers cannot read.
+
+    """
+
+    kind: str
+    name: str
+    key: str = ""
+    optional: bool = False
+    path: str = ""
+    pull: bool = False
+
+
+def _template(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - part of an object
+    kind = obj.get("kind")
+    spec = obj.get("spec")
+    if kind == "Pod":
+        return obj
+    if not isinstance(spec, Mapping):
+        return None
+    if kind == "CronJob":
+        job = (spec.get("jobTemplate") or {}).get("spec") or {}
+        return job.get("template")
+    return spec.get("template") if kind in _TEMPLATED else None
+
+
+def pod_spec(obj: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the pod spec inside a workload, or ``None``."""
+    template = _template(obj)
+    spec = template.get("spec") if isinstance(template, Mapping) else None
+    return spec if isinstance(spec, dict) else None
+
+
+def pod_metadata(obj: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the metadata of the pods that a workload makes, or ``None``."""
+    template = _template(obj)
+    if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
+        return None
+    metadata = template.setdefault("metadata", {})
+    return metadata if isinstance(metadata, dict) else None
+
+
+def containers(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield each container of a pod spec with the field that holds it."""
+    for field in ("initContainers", "containers", "ephemeralContainers"):
+        for container in spec.get(field) or ():
+            if isinstance(container, dict):
+                yield field, container
+
+
+def reads(spec: Mapping[str, Any]) -> Iterator[Read]:
+    """Yield every reference of a pod spec to a ConfigMap or Secret."""
+    for volume in _maps(spec.get("volumes")):
+        path = f"volumes[name={volume.get('name')}]"
+        if secret := _map(volume.get("secret")):
+            yield from _volume("Secret", secret.get("secretName"), secret, path)
+        if config := _map(volume.get("configMap")):
+            yield from _volume("ConfigMap", config.get("name"), config, path)
+        for source in _maps(_map(volume.get("projected")).get("sources")):
+            for key, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
+                if part := _map(source.get(key)):
+                    yield from _volume(kind, part.get("name"), part, path)
+    for field, container in containers(spec):
+        where = f"{field}[name={container.get('name')}]"
+        for source in _maps(container.get("envFrom")):
+            for key, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
+                if ref := _map(source.get(key)):
+                    yield Read(
+                        kind=kind,
+                        name=str(ref.get("name") or ""),
+                        optional=bool(ref.get("optional")),
+                        path=f"{where}.envFrom",
+                    )
+        for variable in _maps(container.get("env")):
+            for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+                if ref := _map(_map(variable.get("valueFrom")).get(key)):
+                    yield Read(
+                        kind=kind,
+                        name=str(ref.get("name") or ""),
+                        key=str(ref.get("key") or ""),
+                        optional=bool(ref.get("optional")),
+                        path=f"{where}.env[name={variable.get('name')}]",
+                    )
+    for ref in _maps(spec.get("imagePullSecrets")):
+        yield Read(kind="Secret", name=str(ref.get("name") or ""), path="imagePullSecrets", pull=True)
+
+
+def _volume(kind: str, name: Any, part: Mapping[str, Any], path: str) -> Iterator[Read]:  # noqa: ANN401
+    optional = bool(part.get("optional"))
+    items = [str(item.get("key") or "") for item in _maps(part.get("items"))]
+    for key in items or [""]:
+        yield Read(kind=kind, name=str(name or ""), key=key, optional=optional, path=path)
+
+
+def _map(value: Any) -> Mapping[str, Any]:  # noqa: ANN401
+    return value if isinstance(value, Mapping) else {}
+
+
+def _maps(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
+    if isinstance(value, list):
+        yield from (item for item in value if isinstance(item, Mapping))

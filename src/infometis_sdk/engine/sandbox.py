@@ -1,0 +1,163 @@
+"""The Jinja environments in which templates and files are rendered, and what they may do."""
+
+from __future__ import annotations
+
+import functools
+import json
+import re
+import types
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from infometis_sdk.engine import quantity
+
+if TYPE_CHECKING:
+    import jinja2
+
+__all__ = ("CLOSE", "OPEN", "TemplateError", "UndefinedName", "environment", "json_text")
+
+OPEN, CLOSE = "\ue000", "\ue001"
+"""Marks around a printed value in a file, until the encoder of its type replaces them.
+
+Two characters of the private use area; inside values they are escaped.
+"""
+
+# PyYAML accepts neither control characters nor lone surrogates in its input, and reads some
+# exotic characters as line breaks; JSON may escape any character, so these are.
+_ESCAPED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue002-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+
+# What makes large results from small texts is barred; a template needs none of it.
+_GREEDY_METHODS = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
+_GREEDY_FILTERS = ("center", "filesizeformat", "indent", "urlize", "wordwrap", "xmlattr")
+_MAX_BITS = 4096
+_MAX_REPEAT = 10_000
+
+
+class TemplateError(Exception):
+    """A helper refuses what a template asks; becomes a fault at the template's line."""
+
+    def __init__(self, message: str, *, legal: str = "", nearest: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.legal = legal
+        self.nearest = nearest
+
+
+class UndefinedName(Exception):  # noqa: N818 - what it is
+    """A template used a name, or a key of a mapping, that is not there."""
+
+    def __init__(self, owner: object, name: str, message: str) -> None:
+        super().__init__(message)
+        self.name = name
+        self.known = tuple(str(key) for key in owner) if isinstance(owner, Mapping) else ()
+
+
+def json_text(value: Any) -> str:  # noqa: ANN401 - any printed value
+    """Return a value as JSON that is YAML too, on one line.
+
+    Raises:
+        TemplateError: not a value that JSON can carry.
+
+    """
+    if isinstance(value, types.GeneratorType):
+        value = list(value)
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        msg = f"cannot print {type(value).__name__}: {error}"
+        raise TemplateError(msg, legal="text, numbers, true, false, null, lists and maps") from error
+    return _ESCAPED.sub(_escape, text)
+
+
+def _escape(match: re.Match[str]) -> str:
+    return "".join(f"\\u{ord(unit):04x}" for unit in match.group())
+
+
+def _quantity_filter(convert: Callable[[Any], int]) -> Callable[[Any], int]:
+    def apply(value: Any) -> int:  # noqa: ANN401
+        import jinja2
+
+        if isinstance(value, jinja2.Undefined):
+            str(value)  # raises what strict undefined values raise
+        try:
+            return convert(value)
+        except (ValueError, TypeError) as error:
+            raise TemplateError(str(error), legal="a quantity such as 512Mi or 2Gi") from error
+
+    return apply
+
+
+@functools.cache
+def environment(*, marked: bool) -> jinja2.Environment:
+    """Return the environment for files (``marked``) or for templates of Kubernetes objects.
+
+    It is the same object every time and holds no state of any render.
+    """
+    import jinja2
+    from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError, safe_range
+    from jinja2.utils import missing
+
+    class Undefined(jinja2.StrictUndefined):
+        """Raises an error that knows what was looked for, and where."""
+
+        def __init__(self, hint: Any = None, obj: Any = missing, name: Any = None, exc: Any = None) -> None:  # noqa: ANN401
+            super().__init__(hint, obj, name, exc or jinja2.UndefinedError)
+            owner = obj if isinstance(obj, Mapping) else None
+            self._undefined_exception = functools.partial(UndefinedName, owner, str(name or ""))  # type: ignore[assignment]
+
+    class Sandbox(ImmutableSandboxedEnvironment):
+        """Plain data in, text out: nothing mutable, nothing endless, nothing at random."""
+
+        intercepted_binops = frozenset({"*", "**", "%"})
+
+        def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401
+            # A parameter called "items" is the parameter, not a method of dict.
+            if isinstance(obj, dict) and attribute in obj:
+                return obj[attribute]
+            return super().getattr(obj, attribute)
+
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401
+            if isinstance(obj, str) and attr in _GREEDY_METHODS:
+                return False
+            return super().is_safe_attribute(obj, attr, value)
+
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
+            numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
+            if not numbers and operator == "*":
+                count = left if isinstance(left, int) else right
+                if isinstance(count, int) and count > _MAX_REPEAT:
+                    msg = f"a text or list repeated {count} times is too large"
+                    raise SecurityError(msg)
+            elif not numbers:
+                msg = f"the operator {operator} is for numbers; join text with ~"
+                raise SecurityError(msg)
+            elif operator in ("*", "**") and isinstance(left, int) and isinstance(right, int):
+                bits = left.bit_length() * (right if operator == "**" else 1)
+                if bits + right.bit_length() > _MAX_BITS:
+                    msg = f"{operator} makes too large a number here"
+                    raise SecurityError(msg)
+            return super().call_binop(context, operator, left, right)
+
+    def finalize(value: Any) -> str:  # noqa: ANN401
+        if isinstance(value, jinja2.Undefined):
+            str(value)  # raises
+        text = json_text(value)
+        return f"{OPEN}{text}{CLOSE}" if marked else text
+
+    made = Sandbox(
+        undefined=Undefined,
+        finalize=finalize,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        autoescape=False,
+    )
+    # "namespace" would hide the fault of a template that asks for the environment's namespace;
+    # lipsum and random are not deterministic.
+    made.globals = {"range": safe_range, "dict": dict}
+    for name in (*_GREEDY_FILTERS, "random", "format", "pprint"):
+        made.filters.pop(name, None)
+    made.filters["tojson"] = functools.partial(json.dumps, sort_keys=True, ensure_ascii=False)
+    made.filters["mebibytes"] = _quantity_filter(quantity.mebibytes)
+    made.filters["bytes"] = _quantity_filter(quantity.bytes_of)
+    return made

@@ -1,0 +1,187 @@
+"""The stamp: namespace, unique cluster-scoped names, ownership labels and the object's own digest.
+
+Templates know nothing of all this, so the same template serves every environment.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from attrs import frozen
+
+from infometis_sdk.engine.inventory_id import PART_OF_LABEL, cluster_applyset_id, stack_applyset_id
+from infometis_sdk.engine.order import SINGLETONS
+from infometis_sdk.engine.scope import Scopes
+
+__all__ = (
+    "DIGEST",
+    "MANAGED_BY",
+    "SERVICE",
+    "STACK",
+    "Stamp",
+    "content_digest",
+    "foreign_marks",
+    "reserved",
+)
+
+STACK = "infometis.io/stack"
+SERVICE = "infometis.io/service"
+DIGEST = "infometis.io/digest"
+CHECKSUM = "infometis.io/config-checksum"
+MANAGED_BY = "infometis"
+
+# Cluster-scoped kinds that are renamed: those whose every reference we know and rewrite.
+# Others keep their names: singletons are shared on purpose, an APIService is named by its API,
+# and who refers to a custom resource nobody can know.
+_RENAMED = frozenset(
+    {
+        "ClusterRole",
+        "ClusterRoleBinding",
+        "MutatingWebhookConfiguration",
+        "PersistentVolume",
+        "ValidatingAdmissionPolicy",
+        "ValidatingAdmissionPolicyBinding",
+        "ValidatingWebhookConfiguration",
+    }
+)
+
+
+def reserved(key: str) -> bool:
+    """Tell whether a label or annotation key is ours to write, and no template's."""
+    prefix = key.partition("/")[0]
+    return prefix in ("infometis.io", "applyset.kubernetes.io")
+
+
+def foreign_marks(obj: Mapping[str, Any]) -> list[str]:
+    """Return the reserved keys that an object brings along."""
+    metadata = obj.get("metadata") or {}
+    return [
+        f"metadata.{field}[{key}]"
+        for field in ("labels", "annotations")
+        for key in metadata.get(field) or ()
+        if reserved(str(key)) and key != "infometis.io/prune"
+    ]
+
+
+def content_digest(obj: Mapping[str, Any]) -> str:
+    """Return the digest of an object's content, its own digest annotation left out.
+
+    Example:
+        >>> marked = {"metadata": {"annotations": {"infometis.io/digest": "x"}}}
+        >>> content_digest(marked) == content_digest({"metadata": {"annotations": {}}})
+        True
+
+    """
+    metadata = obj.get("metadata") or {}
+    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != DIGEST}
+    bare = {**obj, "metadata": {**metadata, "annotations": annotations}}
+    text = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
+
+
+@frozen(kw_only=True)
+class Stamp:
+    """What is written on every object of one stack.
+
+    Attributes:
+        renamed: ``(kind, name)`` of cluster-scoped objects to their unique names.
+
+    """
+
+    stack_id: str
+    namespace: str
+    project: str
+    scopes: Scopes
+    renamed: Mapping[tuple[str, str], str]
+
+    @staticmethod
+    def unique_name(obj: Mapping[str, Any], stack_id: str) -> str | None:
+        """Return the unique name of an object that is renamed, or ``None``."""
+        if obj["kind"] not in _RENAMED:
+            return None
+        return f"{obj['metadata']['name']}-{stack_id}"
+
+    def place(self, obj: dict[str, Any], *, raw: bool) -> None:
+        """Write names and namespaces in place; raw manifests keep what they say themselves."""
+        metadata = obj["metadata"]
+        namespaced = self.scopes.namespaced(obj)
+        if namespaced:
+            metadata.setdefault("namespace", self.namespace)
+        else:
+            metadata.pop("namespace", None)
+        if not raw and (name := self.renamed.get((obj["kind"], metadata["name"]))):
+            metadata["name"] = name
+        self._references(obj, raw=raw)
+
+    def mark(self, obj: dict[str, Any], *, service: str, raw: bool) -> None:
+        """Write labels and the digest in place; the object must not change afterwards."""
+        metadata = obj["metadata"]
+        labels = dict(metadata.get("labels") or {})
+        if service:
+            if raw:
+                labels.setdefault("app.kubernetes.io/name", service)
+            else:
+                labels["app.kubernetes.io/name"] = service
+        if raw:
+            labels.setdefault("app.kubernetes.io/part-of", self.project)
+        else:
+            labels["app.kubernetes.io/part-of"] = self.project
+        labels["app.kubernetes.io/managed-by"] = MANAGED_BY
+        if obj["kind"] in SINGLETONS:
+            # Shared by all stacks of the cluster, so nothing of one stack stands on it.
+            labels["app.kubernetes.io/part-of"] = MANAGED_BY
+            labels[PART_OF_LABEL] = cluster_applyset_id()
+        else:
+            labels["app.kubernetes.io/instance"] = self.stack_id
+            labels[STACK] = self.stack_id
+            if service:
+                labels[SERVICE] = service
+            labels[PART_OF_LABEL] = stack_applyset_id(self.stack_id, self.namespace)
+        metadata["labels"] = labels
+        annotations = dict(metadata.get("annotations") or {})
+        metadata["annotations"] = annotations
+        annotations[DIGEST] = content_digest(obj)
+
+    def _references(self, obj: dict[str, Any], *, raw: bool) -> None:
+        kind = obj["kind"]
+        if kind in ("RoleBinding", "ClusterRoleBinding"):
+            for subject in obj.get("subjects") or ():
+                if isinstance(subject, dict) and subject.get("kind") == "ServiceAccount":
+                    subject.setdefault("namespace", obj["metadata"].get("namespace", self.namespace))
+            role = obj.get("roleRef")
+            if not raw and isinstance(role, dict) and role.get("kind") == "ClusterRole":
+                role["name"] = self.renamed.get(("ClusterRole", role.get("name", "")), role.get("name"))
+        for config in _client_configs(obj):
+            service = config.get("service")
+            if isinstance(service, dict):
+                service.setdefault("namespace", self.namespace)
+        spec = obj.get("spec")
+        if raw or not isinstance(spec, dict):
+            return
+        for key, target, of in (
+            ("policyName", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
+            ("volumeName", "PersistentVolume", "PersistentVolumeClaim"),
+        ):
+            if kind == of and spec.get(key):
+                spec[key] = self.renamed.get((target, spec[key]), spec[key])
+
+
+def _client_configs(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return what holds a ``service`` reference: webhooks, CRD conversion, and an APIService."""
+    kind, spec = obj["kind"], obj.get("spec") or {}
+    if kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
+        return [
+            hook["clientConfig"]
+            for hook in obj.get("webhooks") or ()
+            if isinstance(hook, dict) and isinstance(hook.get("clientConfig"), dict)
+        ]
+    if kind == "APIService":
+        return [spec]
+    if kind == "CustomResourceDefinition":
+        webhook = (spec.get("conversion") or {}).get("webhook") or {}
+        config = webhook.get("clientConfig")
+        return [config] if isinstance(config, dict) else []
+    return []
