@@ -72,7 +72,7 @@ from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.stack import BoundCredential
 from infometis_sdk.ports.cluster import Cluster, Write
 
-__all__ = ("Materials", "apply")
+__all__ = ("Materials", "apply", "await_gone", "waves")
 
 Object = Mapping[str, Any]
 Gate = Callable[[Sequence[str]], None]
@@ -284,7 +284,7 @@ def _stage(  # noqa: PLR0913 - the parts of one apply
     hashes = _credentials(cluster, writer, plan, materials, live, run)
     payloads = [_payload(item, materials, hashes, plan) for item in stage]
     work = list(zip(stage, payloads, strict=True))
-    for wave in _waves(work):
+    for wave in waves(work):
         _perform_wave(cluster, writer, plan, wave, live, state, run)
     if last:
         # The record of what this apply meant for the next prune: only once nothing failed.
@@ -326,6 +326,7 @@ def _inventory(plan: Plan, live: Live, materials: Materials) -> Inventory:
     return attrs.evolve(
         base,
         cluster_uid=plan.cluster_uid or base.cluster_uid,
+        claims=(*base.claims, *plan.claims),
         volatile={
             "environment": plan.environment,
             "plan": plan.digest,
@@ -575,7 +576,7 @@ def _annotation(payload: Object) -> str:
     return node or PENDING
 
 
-def _waves(
+def waves(
     work: Iterable[tuple[PlanItem, Object]],
 ) -> list[list[tuple[PlanItem, Object]]]:
     """Group items that may be written side by side: by rank of their kind; deletions last, reversed."""
@@ -629,10 +630,10 @@ def _perform_wave(  # noqa: PLR0913
     if early and not state.failed_services:
         wait_established(cluster, early, run)
     if removing:
-        _await_gone(cluster, [(i.ref, i.uid) for i, _ in ready if i.action == "delete"], run)
+        await_gone(cluster, [(i.ref, i.uid) for i, _ in ready if i.action == "delete"], run)
 
 
-def _await_gone(cluster: Cluster, going: Sequence[tuple[ObjectRef, str]], run: Run) -> None:
+def await_gone(cluster: Cluster, going: Sequence[tuple[ObjectRef, str]], run: Run) -> None:
     """Wait until deleted objects are gone, naming the finalizers that hold one up."""
     patience = time.monotonic() + 60
     left = list(going)

@@ -40,6 +40,8 @@ class Inventory:
 
     Attributes:
         kinds: every kind and namespace in which members may be.
+        claims: ``template-statefulset`` of every volume claim that a set of ours may have made;
+            kept until the data is deleted, also when the set is long gone.
         cluster_uid: the cluster of the first apply.
         release: number of the newest Release.
         volatile: what changes with every apply (plan digest, SDK version, environment …).
@@ -49,6 +51,7 @@ class Inventory:
     stack_id: str
     namespace: str
     kinds: tuple[KindAt, ...] = field(default=(), converter=lambda kinds: tuple(sorted(set(kinds))))
+    claims: tuple[str, ...] = field(default=(), converter=lambda names: tuple(sorted(set(names))))
     cluster_uid: str = ""
     release: int = 0
     volatile: Mapping[str, str] = field(factory=dict)
@@ -96,6 +99,7 @@ def read_inventory(parent: Mapping[str, Any], stack_id: str) -> Inventory:
         stack_id=stack_id,
         namespace=namespace,
         kinds=tuple((v, k, ns, bool(s)) for v, k, ns, s in json.loads(data.get("kinds", "[]"))),
+        claims=tuple(json.loads(data.get("claims", "[]"))),
         cluster_uid=data.get("cluster", ""),
         release=int(data.get("release", "0")),
         volatile=json.loads(data.get("last", "{}")),
@@ -137,6 +141,7 @@ def inventory_manifest(inventory: Inventory, sdk_version: str) -> dict[str, Any]
             "cluster": inventory.cluster_uid,
             "release": str(inventory.release),
             "kinds": json.dumps(inventory.kinds, separators=(",", ":")),
+            "claims": json.dumps(inventory.claims, separators=(",", ":")),
             "last": json.dumps(dict(inventory.volatile), sort_keys=True),
         },
     }

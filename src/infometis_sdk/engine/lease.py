@@ -114,7 +114,7 @@ class Writer:
         self._patience = patience
         self._term = term
         self._holder = Holder.me()
-        self._ref = ObjectRef(
+        self.ref = ObjectRef(
             api_version="coordination.k8s.io/v1",
             kind="Lease",
             namespace=namespace,
@@ -159,7 +159,7 @@ class Writer:
         told = False
         while True:
             self._run.check("waiting for the writer's Lease")
-            live = self._cluster.get(self._ref, self._run)
+            live = self._cluster.get(self.ref, self._run)
             if live is None:
                 if self._try("create", self._body(0)):
                     return
@@ -195,11 +195,11 @@ class Writer:
     def _body(self, transitions: int) -> dict[str, Any]:
         now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
-            "apiVersion": self._ref.api_version,
-            "kind": self._ref.kind,
+            "apiVersion": self.ref.api_version,
+            "kind": self.ref.kind,
             "metadata": {
-                "name": self._ref.name,
-                "namespace": self._ref.namespace,
+                "name": self.ref.name,
+                "namespace": self.ref.namespace,
                 "labels": {
                     STACK: self._stack_id,
                     "app.kubernetes.io/managed-by": "infometis-sdk",
@@ -219,7 +219,7 @@ class Writer:
             self._cluster.write(
                 Write(
                     verb=verb,
-                    ref=self._ref,
+                    ref=self.ref,
                     body=body,
                     manager="infometis-lease",
                     resource_version=version,
@@ -234,7 +234,7 @@ class Writer:
     def _renew(self, run: Run) -> None:
         with self._lock:
             begun = self._clock()
-            live = self._cluster.get(self._ref, run)
+            live = self._cluster.get(self.ref, run)
             spec = (live or {}).get("spec") or {}
             if live is None or spec.get("holderIdentity") != self._holder.text:
                 raise self._lost(Holder(spec.get("holderIdentity") or ""))
@@ -246,7 +246,7 @@ class Writer:
                 self._cluster.write(
                     Write(
                         verb="replace",
-                        ref=self._ref,
+                        ref=self.ref,
                         body=body,
                         manager="infometis-lease",
                         resource_version=live["metadata"]["resourceVersion"],
@@ -277,14 +277,14 @@ class Writer:
     def _release(self) -> None:
         run = Run.within(5)
         try:
-            live = self._cluster.get(self._ref, run)
+            live = self._cluster.get(self.ref, run)
             spec = (live or {}).get("spec") or {}
             if live is None or spec.get("holderIdentity") != self._holder.text:
                 return
             self._cluster.write(
                 Write(
                     verb="replace",
-                    ref=self._ref,
+                    ref=self.ref,
                     body={**live, "spec": {**spec, "holderIdentity": ""}},
                     manager="infometis-lease",
                     resource_version=live["metadata"]["resourceVersion"],

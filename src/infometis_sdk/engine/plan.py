@@ -24,7 +24,7 @@ from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.prune import prune
 from infometis_sdk.engine.release import latest, read_releases
 from infometis_sdk.engine.seal import seal, with_annotation
-from infometis_sdk.engine.volumes import grow
+from infometis_sdk.engine.volumes import claim_names, grow
 from infometis_sdk.errors import ClusterError, ForbiddenError, InvalidError, WrongClusterError
 from infometis_sdk.model.plan import Decision, Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
@@ -175,6 +175,7 @@ def plan(  # noqa: PLR0913 - every argument is a decision of the caller
         unchanged=unchanged,
         scope=scope,
         members=tuple((m.ref, m.singleton) for m in manifests.manifests),
+        claims=claim_names(m.object for m in manifests.manifests),
         stages=stages_of(manifests),
         core_digest=manifests.digest,
         digests=dict(manifests.digests),

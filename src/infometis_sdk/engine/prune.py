@@ -8,7 +8,7 @@ Source of the tests: KEP-3659, Flux, kluctl and Argo CD, merged.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from attrs import field, frozen
@@ -71,6 +71,7 @@ def prune(  # noqa: PLR0913 - every argument is part of the decision
     run: Run,
     *,
     teardown: bool = False,
+    ignore: Collection[tuple[str, str, str, str]] = (),
 ) -> Pruned:
     """Decide about everything that the stack has and no longer wants.
 
@@ -82,6 +83,7 @@ def prune(  # noqa: PLR0913 - every argument is part of the decision
         data_loss: objects that were named as losing their data.
         run: deadline and cancel token.
         teardown: everything goes, by the operator's word; no circuit breaker.
+        ignore: objects that go besides, so that they keep no namespace.
     """
     policy = manifests.environment.policies.prune
     wanted = {m.ref.key for m in manifests.manifests}
@@ -100,7 +102,7 @@ def prune(  # noqa: PLR0913 - every argument is part of the decision
                 "that is what `infometis down` is for",
             )
         )
-    going = {ObjectRef.of(obj).key for obj in candidates}
+    going = {ObjectRef.of(obj).key for obj in candidates} | set(ignore)
     items, kept, problems = [], [], []
     for obj in sorted(candidates, key=lambda o: (delete_rank(ObjectRef.of(o)), ObjectRef.of(o))):
         ref = ObjectRef.of(obj)
@@ -174,7 +176,7 @@ def _stays(  # noqa: PLR0911 - one return a reason
     if owners:
         return f"it is owned by {', '.join(owners)}"
     if ref.kind == "Namespace":
-        return _occupied(cluster, ref, stack_id, run)
+        return _occupied(cluster, ref, stack_id, going, run)
     if ref.kind == "CustomResourceDefinition":
         return _in_use(cluster, obj, going, run)
     return ""
@@ -209,7 +211,13 @@ _HOUSEHOLD = (
 )
 
 
-def _occupied(cluster: Cluster, ref: ObjectRef, stack_id: str, run: Run) -> str:
+def _occupied(
+    cluster: Cluster,
+    ref: ObjectRef,
+    stack_id: str,
+    going: set[tuple[str, str, str, str]],
+    run: Run,
+) -> str:
     """Return what in a namespace is not ours; volumes and credentials count, since they hold data."""
     kinds = (
         ("v1", "PersistentVolumeClaim"),
@@ -230,6 +238,8 @@ def _occupied(cluster: Cluster, ref: ObjectRef, stack_id: str, run: Run) -> str:
         for obj in objects:
             meta = obj["metadata"]
             labels = meta.get("labels") or {}
+            if (api_version.rpartition("/")[0], kind, ref.name, meta["name"]) in going:
+                continue
             if any(kind == k and p.fullmatch(meta["name"]) for k, p in _HOUSEHOLD):
                 continue
             if labels.get("infometis.io/stack") == stack_id and (

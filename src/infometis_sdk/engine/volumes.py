@@ -9,7 +9,7 @@ Source: KEP-4650 and the Kubernetes documentation on StatefulSet volume claim te
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from infometis_sdk.engine.fingerprint import fingerprint
@@ -21,20 +21,33 @@ from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("claims_of", "grow")
+__all__ = ("claim_names", "claims_of", "grow")
+
+
+def claim_names(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Return ``template-statefulset`` of every claim template: claims add ``-0``, ``-1`` … to it."""
+    return tuple(
+        sorted(
+            f"{template['metadata']['name']}-{obj['metadata']['name']}"
+            for obj in objects
+            if obj.get("kind") == "StatefulSet"
+            for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
+        )
+    )
 
 
 def claims_of(
-    cluster: Cluster, ref: ObjectRef, templates: Sequence[str], run: Run
+    cluster: Cluster, namespace: str, names: Iterable[str], run: Run
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the claims that a StatefulSet made: template name and live claim."""
-    claims = cluster.list("v1", "PersistentVolumeClaim", run, namespace=ref.namespace)
+    """Return the live claims of :func:`claim_names`, each with the name that it begins with."""
+    claims = cluster.list("v1", "PersistentVolumeClaim", run, namespace=namespace)
+    known = sorted(set(names))
     found = []
     for claim in claims:
         name = claim["metadata"]["name"]
-        for template in templates:
-            if re.fullmatch(rf"{re.escape(template)}-{re.escape(ref.name)}-\d+", name):
-                found.append((template, claim))
+        for begin in known:
+            if re.fullmatch(rf"{re.escape(begin)}-\d+", name):
+                found.append((begin, claim))
     return found
 
 
@@ -81,9 +94,10 @@ def _claims(
 ) -> tuple[list[PlanItem], list[str]]:
     items: list[PlanItem] = []
     problems: list[str] = []
-    for template, claim in claims_of(cluster, item.ref, grown, run):
+    begins = {f"{template}-{item.ref.name}": sizes[template] for template in grown}
+    for begin, claim in claims_of(cluster, item.ref.namespace, begins, run):
         old = claim["spec"]["resources"]["requests"]["storage"]
-        new = sizes[template]
+        new = begins[begin]
         if compare(new, old) <= 0:
             continue
         refusal = _fixed(cluster, claim, run)

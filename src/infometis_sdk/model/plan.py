@@ -108,6 +108,7 @@ class Plan(Report):
         unchanged: how many objects need nothing.
         scope: names of the services the plan is limited to; empty for all.
         members: every object that the stack wants and whether it is a singleton, for the inventory.
+        claims: ``template-statefulset`` of every volume claim that the stack's sets make.
         stages: services by how deep their needs go; a stage begins when the one before is applied.
         kept: objects that are no longer desired and stay all the same, with the reason.
         credentials: ``secret name`` to the sources of its keys, by reference.
@@ -124,6 +125,7 @@ class Plan(Report):
     unchanged: int = 0
     scope: tuple[str, ...] = field(default=(), converter=tuple)
     members: tuple[tuple[ObjectRef, bool], ...] = field(default=(), converter=tuple)
+    claims: tuple[str, ...] = field(default=(), converter=tuple)
     stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
     core_digest: str = ""
     digests: Mapping[str, str] = field(factory=dict)
