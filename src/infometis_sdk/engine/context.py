@@ -65,6 +65,7 @@ class Bundle:
             "dns": self._dns,
             "endpoint": self._endpoint,
             "secret": self._secret,
+            "fail": _fail,
         }
         self.context: dict[str, Any] = {**self._base, "config": self._config}
 
@@ -136,6 +137,11 @@ class Bundle:
 def secret_name(service: str, credential: str) -> str:
     """Return the name of a credential's Secret."""
     return f"{service}-{credential}"
+
+
+def _fail(message: str) -> str:
+    """Refuse values that are legal one by one and not together; the message ends in the cure."""
+    raise TemplateError(str(message))
 
 
 def _known(what: str, name: object, table: Mapping[str, Any], cure: str = "") -> None:
