@@ -33,11 +33,13 @@ _BY_WORDS: Mapping[int, Iterable[tuple[str, str]]] = {
     ),
     HTTPStatus.BAD_REQUEST: (
         ("strict decoding error", "correct the spelling of these fields, or drop them"),
+        ("not declared in schema", "correct the spelling of this field, or drop it"),
         ("", "correct the manifest, or the values it is rendered from"),
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: (
         ("immutable", "it cannot be changed in place: the object has to be made anew"),
         ("are forbidden", "it cannot be changed in place: the object has to be made anew"),
+        ("rejected our request", "the object does not look as the patch expects"),
         ("", "correct the manifest, or the values it is rendered from"),
     ),
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: (("", "objects are limited to about 1.5 MB: split it"),),

@@ -177,9 +177,12 @@ class Kinds:
                     raise UnknownKindError(msg, status=404, hint=hint)
                 self.learn(found)
         if key not in self._learnt:
-            near = sorted(k for v, k in (*self._learnt, *BUILT_IN) if v == api_version)
+            from difflib import get_close_matches
+
+            served = sorted({k for v, k in (*self._learnt, *BUILT_IN) if v == api_version})
+            near = get_close_matches(kind, served, n=1)
+            hint = f"do you mean {near[0]}? " if near else ""
+            hint += f"it serves {', '.join(served) or 'nothing'}"
             msg = f"the cluster serves no kind {kind} in {api_version}"
-            raise UnknownKindError(
-                msg, status=404, hint=f"it serves {', '.join(near) or 'nothing'}"
-            )
+            raise UnknownKindError(msg, status=404, hint=hint)
         return self._learnt[key]

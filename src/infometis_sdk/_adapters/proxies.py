@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("proxy_for",)
+__all__ = ("is_loopback", "proxy_for")
 
 
 def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> str:
@@ -27,22 +27,35 @@ def proxy_for(url: str, environ: Mapping[str, str] = os.environ) -> str:
 
     """
     parts = urlsplit(url)
-    host = (parts.hostname or "").lower()
     for name in (f"{parts.scheme}_proxy", "all_proxy"):
         proxy = environ.get(name) or environ.get(name.upper())
         if proxy:
             break
     else:
         return ""
-    if host == "localhost" or host.endswith(".localhost"):
+    if is_loopback(url):
         return ""
+    host = (parts.hostname or "").lower()
     address = _address(host)
-    if address is not None and address.is_loopback:
-        return ""
     excluded = environ.get("no_proxy") or environ.get("NO_PROXY") or ""
     if any(_matches(host, parts.port, address, rule) for rule in excluded.split(",")):
         return ""
     return proxy if "://" in proxy else f"http://{proxy}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL leads to this machine itself.
+
+    Example:
+        >>> is_loopback("https://[::1]:6443"), is_loopback("https://10.1.2.3")
+        (True, False)
+
+    """
+    host = (urlsplit(url).hostname or "").lower()
+    address = _address(host)
+    if address is not None:
+        return address.is_loopback
+    return host == "localhost" or host.endswith(".localhost")
 
 
 def _address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

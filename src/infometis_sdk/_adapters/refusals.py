@@ -25,12 +25,17 @@ if TYPE_CHECKING:
     from infometis_sdk._adapters.asked import Asked
     from infometis_sdk._adapters.transport import Answer
 
-__all__ = ("mask", "refusal")
+__all__ = ("mask", "object_at_fault", "refusal")
 
 _LONGEST = 2000
 """Characters of a server's message that are kept: some quote whole objects."""
 
 _SHORTEST_SECRET = 4
+
+_AT_FAULT = re.compile(
+    rb"failed to create typed patch object|unable to convert unstructured object"
+)
+"""Server-side apply reports unknown fields and wrong types so, and with status 500."""
 
 _KINDS: Mapping[int, type[ClusterError]] = {
     HTTPStatus.BAD_REQUEST: InvalidError,
@@ -66,6 +71,8 @@ def refusal(answer: Answer, asked: Asked, secrets: Iterable[str] = ()) -> Cluste
     reason = str(status.get("reason") or "")
     said = mask(str(status.get("message") or ""), hidden)
     code = answer.status
+    if code == HTTPStatus.INTERNAL_SERVER_ERROR and object_at_fault(answer.data):
+        code = HTTPStatus.BAD_REQUEST
     if code == HTTPStatus.UNPROCESSABLE_ENTITY and _moved(causes):
         code = HTTPStatus.CONFLICT  # a precondition, not a fault of the object
     kind = _KINDS.get(code, ClusterError)
@@ -77,6 +84,11 @@ def refusal(answer: Answer, asked: Asked, secrets: Iterable[str] = ()) -> Cluste
         causes=causes,
         hint=advice(code, asked, said, reason, answer.channel.credentials.certificate),
     )
+
+
+def object_at_fault(data: bytes) -> bool:
+    """Whether the body of a 500 blames the object that was sent, so that no retry can help."""
+    return _AT_FAULT.search(data) is not None
 
 
 def mask(text: str, secrets: Iterable[str]) -> str:

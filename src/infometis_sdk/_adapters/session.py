@@ -16,16 +16,17 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import evolve, field, frozen
-from urllib3.connectionpool import HTTPConnectionPool
 
 from infometis_sdk._adapters.credentials import Credentials, resolve
 from infometis_sdk._adapters.kubeconfig import Connection, KubeConfig
-from infometis_sdk._adapters.proxies import proxy_for
+from infometis_sdk._adapters.proxies import is_loopback, proxy_for
 from infometis_sdk.errors import PlatformError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator
+
+    from urllib3.connectionpool import HTTPConnectionPool  # noqa: TC004 - loaded when connecting
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.platform import Access
@@ -47,12 +48,14 @@ class Channel:
     Attributes:
         pool: the connections.
         prefix: path of the server's URL, such as ``/k8s/clusters/c1``; mostly empty.
+        compressed: whether answers are asked for in gzip: pays on a network, not on loopback.
         connection, credentials: where the pool leads, and as whom.
 
     """
 
     pool: HTTPConnectionPool = field(repr=False)
     prefix: str
+    compressed: bool
     connection: Connection
     credentials: Credentials
 
@@ -115,6 +118,7 @@ class Session:
             self._channel = Channel(
                 pool=_pool(connection, credentials),
                 prefix=urlsplit(connection.server).path,
+                compressed=not is_loopback(connection.server),
                 connection=connection,
                 credentials=credentials,
             )

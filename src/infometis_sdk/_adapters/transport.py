@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from attrs import frozen
 
+from infometis_sdk._adapters.refusals import object_at_fault
 from infometis_sdk._adapters.session import Channel, Session
 from infometis_sdk._adapters.troubles import Trouble, diagnose
 from infometis_sdk.errors import UnreachableError
@@ -173,6 +174,8 @@ class Transport:
         headers = {"accept": call.accept, "user-agent": "infometis-sdk"}
         if call.content_type:
             headers["content-type"] = call.content_type
+        if channel.compressed:
+            headers["accept-encoding"] = "gzip"
         if channel.credentials.authorization:
             headers["authorization"] = channel.credentials.authorization
         if stream:
@@ -243,7 +246,8 @@ class _Retry:
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             pause = 0.25 * 2**self._tries
         elif status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            if not call.repeatable or self._tries + 1 >= self._transport.patience.internal_tries:
+            used_up = self._tries + 1 >= self._transport.patience.internal_tries
+            if used_up or not call.repeatable or object_at_fault(response.data):
                 return False
             pause = 0.2 * 2**self._tries
         elif status in UNAVAILABLE:

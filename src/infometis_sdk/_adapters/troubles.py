@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-import ssl
 from typing import TYPE_CHECKING
 
 from attrs import frozen
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator
 
 __all__ = ("Trouble", "diagnose")
@@ -44,6 +44,8 @@ def diagnose(error: Exception, server: str) -> Trouble:
 
 
 def _handshake(chain: tuple[BaseException, ...], server: str) -> Trouble | None:
+    import ssl
+
     verification = next((e for e in chain if isinstance(e, ssl.SSLCertVerificationError)), None)
     if verification is not None:
         return _certificate(verification, server)

@@ -140,11 +140,10 @@ def secrets_of(write: Write) -> tuple[str, ...]:
 
 def _values(body: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
     if isinstance(body, Mapping):
-        sections = [body.get("data"), body.get("stringData")]
-        texts = [v for s in sections if isinstance(s, Mapping) for v in s.values()]
+        parts = [body.get("data"), body.get("stringData")]
     else:
-        texts = [leaf for operation in body for leaf in _leaves(operation.get("value"))]
-    for text in texts:
+        parts = [operation.get("value") for operation in body]
+    for text in _leaves(parts):
         if not isinstance(text, str):
             continue
         yield text
@@ -155,8 +154,8 @@ def _values(body: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
 
 
 def _leaves(value: Any) -> Iterator[Any]:  # noqa: ANN401 - JSON
-    if isinstance(value, Mapping):
-        for inner in value.values():
+    if isinstance(value, (Mapping, list, tuple)):
+        for inner in value.values() if isinstance(value, Mapping) else value:
             yield from _leaves(inner)
     else:
         yield value
