@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from xml.etree import ElementTree
 
+from infometis_sdk._yaml import load_all
 from infometis_sdk.engine import paths
-from infometis_sdk.engine.documents import DocumentError, parse_documents
 from infometis_sdk.engine.encode import kind_of
 
 __all__ = ("parse_config",)
@@ -38,7 +38,7 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
     if reader is not None:
         try:
             return dict(reader(text))
-        except (ValueError, ElementTree.ParseError, DocumentError):
+        except (ValueError, ElementTree.ParseError):
             pass  # a fault of the file is its encoder's to tell; here lines do
     return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
 
@@ -84,7 +84,9 @@ def _json(text: str) -> Iterator[tuple[str, Any]]:
 
 
 def _yaml(text: str) -> Iterator[tuple[str, Any]]:
-    documents = parse_documents(text)
+    documents, faults = load_all(text, lines=False)
+    if faults:
+        raise ValueError(faults[0].message)
     for number, document in enumerate(documents):
         data = document.data
         prefix = f"[{number}]." if len(documents) > 1 else ""

@@ -66,6 +66,7 @@ class Bundle:
             "endpoint": self._endpoint,
             "secret": self._secret,
             "fail": _fail,
+            "fail": _fail,
         }
         self.context: dict[str, Any] = {**self._base, "config": self._config}
 
@@ -132,6 +133,11 @@ class Bundle:
                 table[f"{other}.{key}"] = secret_name(other, key)
         _known("credential", name, table, "declare it, or add the service to uses")
         return table[name]
+
+
+def _fail(message: str) -> str:
+    """Let a template refuse values that do not fit together."""
+    raise TemplateError(str(message), legal="other values")
 
 
 def secret_name(service: str, credential: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 from xml.sax.saxutils import escape
 
-from infometis_sdk.engine.documents import DocumentError, parse_documents
+from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.sandbox import CLOSE, OPEN
 
 __all__ = ("EXTENSIONS", "EncodeError", "encode", "kind_of")
@@ -79,13 +79,13 @@ def _check(kind: str, text: str) -> None:
         if kind == "json":
             json.loads(text)
         elif kind == "yaml":
-            parse_documents(text)
+            _, faults = load_all(text, lines=False)
+            if faults:
+                raise EncodeError(f"once rendered: {faults[0].message}", faults[0].origin.line)
         elif kind == "xml":
             ElementTree.fromstring(text.encode())  # noqa: S314 - our own template; expat limits entities
     except json.JSONDecodeError as error:
         raise EncodeError(f"not JSON once rendered: {error.msg}", error.lineno) from error
-    except DocumentError as error:
-        raise EncodeError(f"once rendered: {error.message}", error.line) from error
     except ElementTree.ParseError as error:
         raise EncodeError(f"not XML once rendered: {error}", error.position[0]) from error
 

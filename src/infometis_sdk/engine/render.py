@@ -10,12 +10,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import attrs
 from attrs import define, field
 
+from infometis_sdk._yaml import load_all
 from infometis_sdk.engine import podspec
 from infometis_sdk.engine.context import Bundle, secret_name
 from infometis_sdk.engine.digest import canonical_json, stack_digest
-from infometis_sdk.engine.documents import DocumentError, parse_documents
 from infometis_sdk.engine.influence import changed_parameters, check_influence
 from infometis_sdk.engine.normalise import normalise
 from infometis_sdk.engine.order import SINGLETONS, apply_rank, early
@@ -219,24 +220,20 @@ def render_service(
 
 def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], list[Fault]]:
     """Read the objects that one template printed."""
-    try:
-        documents = parse_documents(text)
-    except DocumentError as error:
-        lines = text.split("\n")
-        line = lines[error.line - 1].strip() if 0 < error.line <= len(lines) else ""
-        fault = Fault(
-            message=error.message,
-            origin=Origin(layer="base", file=origin.file, line=_line(lines, 1, error.line)),
-            found=_MARK.sub("", line),
-        )
-        return [], [fault]
+    documents, broken = load_all(text, file=origin.file, layer="base", lines=False)
     lines = text.split("\n")
-    drafts: list[Draft] = []
-    faults: list[Fault] = []
-    for document in documents:
-        here = Origin(
-            layer="base", file=origin.file, line=_line(lines, document.line, document.end)
+    faults = [
+        attrs.evolve(
+            fault,
+            origin=attrs.evolve(origin, line=_line(lines, fault.origin.line, fault.origin.line)),
+            found=_MARK.sub("", fault.found or _row(lines, fault.origin.line)),
         )
+        for fault in broken
+    ]
+    drafts: list[Draft] = []
+    starts = [document.line for document in documents]
+    for document, end in zip(documents, [*(start - 1 for start in starts[1:]), len(lines)], strict=True):
+        here = attrs.evolve(origin, line=_line(lines, document.line, end))
         items = [document.data]
         if isinstance(document.data, dict) and document.data.get("kind") == "List":
             items = list(document.data.get("items") or ())
@@ -248,6 +245,10 @@ def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], 
             faults += _stamp_faults(obj, here)
             drafts.append(Draft(object=obj, service=service.name, origin=here))
     return drafts, faults
+
+
+def _row(lines: Sequence[str], number: int) -> str:
+    return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
 
 def _line(lines: Sequence[str], start: int, end: int) -> int:
