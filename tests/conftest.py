@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import re
 import secrets
-from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from infometis_sdk.errors import PlatformError
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.platform import Access, PlatformContext
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _MINUTES = 30 * 60  # the first run on a machine may have to build the control plane
 

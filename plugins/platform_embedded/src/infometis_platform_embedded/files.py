@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from importlib import resources
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded.layout import Layout, write_private
-from infometis_platform_embedded.plan import Plan
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infometis_platform_embedded.plan import Plan
 
 __all__ = ("write_files",)
 

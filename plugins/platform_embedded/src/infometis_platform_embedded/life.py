@@ -7,15 +7,17 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded.api import is_ready
 from infometis_platform_embedded.layout import Layout, read_json
 from infometis_platform_embedded.locks import is_held
-from infometis_platform_embedded.plan import Plan
 from infometis_platform_embedded.processes import Identity, kill, wait_gone
 from infometis_sdk.errors import PlatformError
 from infometis_sdk.model.run import Event, Run
+
+if TYPE_CHECKING:
+    from infometis_platform_embedded.plan import Plan
 
 __all__ = ("PortTakenError", "end", "parts", "spawn", "supervisor", "wait_ready")
 

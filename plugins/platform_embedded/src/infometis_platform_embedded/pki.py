@@ -12,15 +12,18 @@ import ipaddress
 import os
 import secrets
 import shutil
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from attrs import field, frozen
+from attrs import frozen
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from infometis_platform_embedded.layout import write_private
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("LEAVES", "Leaf", "ensure_pki", "expires_soon")
 
@@ -53,9 +56,9 @@ class Leaf:
     name: str
     authority: str
     user: str
-    groups: tuple[str, ...] = field(default=(), converter=tuple)
-    addresses: tuple[str, ...] = field(default=(), converter=tuple)
-    names: tuple[str, ...] = field(default=(), converter=tuple)
+    groups: tuple[str, ...] = ()
+    addresses: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
 
 
 _MASTERS = ("system:masters",)
@@ -69,7 +72,7 @@ LEAVES = (
         user="etcd",
         addresses=("127.0.0.1",),
         names=("localhost",),
-    ),  # fmt: skip
+    ),
     Leaf(name="apiserver-etcd-client", authority="etcd-ca", user="kube-apiserver-etcd-client"),
     Leaf(
         name="apiserver",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import asdict, evolve, field, frozen
 
 from infometis_platform_embedded.layout import Layout, read_json, write_json
 from infometis_platform_embedded.settings import Embedded
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ("PARTS", "PORTS", "Plan", "commands", "free_ports", "is_free")
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded import life, store
 from infometis_platform_embedded.api import Api, is_ready
@@ -19,10 +17,15 @@ from infometis_platform_embedded.pki import ensure_pki
 from infometis_platform_embedded.plan import Plan, free_ports, is_free
 from infometis_platform_embedded.processes import Identity, identity
 from infometis_platform_embedded.seed import digest, missing, seed
-from infometis_platform_embedded.settings import Embedded
 from infometis_sdk.errors import DeadlineError, PlatformError
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.platform import Access, Platform, PlatformContext, PlatformStatus
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from infometis_platform_embedded.settings import Embedded
 
 __all__ = ("EmbeddedPlatform",)
 
@@ -192,18 +195,19 @@ class EmbeddedPlatform(Platform):
 
     def _start(self, plan: Plan | None, run: Run) -> Plan:
         name = self._context.cluster
+        run.check(f"starting cluster {name!r}")
         run.emit(Event(name="start cluster", subject=name, state="started"))
         binaries = find(self._settings, self._context.cache_dir, run)
         life.end(self._layout, gently=plan is not None)
         self._layout.make()
         for attempt in range(1, _TRIES + 1):
-            plan = self._make_plan(plan, binaries, fresh=attempt > 1)
+            plan = made = self._make_plan(plan, binaries, fresh=attempt > 1)
             ensure_pki(self._layout.pki)
-            write_files(plan, self._layout)
-            plan.write(self._layout)
-            life.spawn(plan, self._layout)
+            write_files(made, self._layout)
+            made.write(self._layout)
+            life.spawn(made, self._layout)
             try:
-                life.wait_ready(plan, self._layout, run)
+                life.wait_ready(made, self._layout, run)
             except life.PortTakenError as error:
                 life.end(self._layout, gently=True)
                 if attempt == _TRIES or self._settings.port:
@@ -211,9 +215,9 @@ class EmbeddedPlatform(Platform):
                     hint = "end that program, or set `port: 0` to take a free one"
                     raise PlatformError(msg, hint=hint) from error
             else:
-                break
-        run.emit(Event(name="start cluster", subject=name, state="finished"))
-        return plan
+                run.emit(Event(name="start cluster", subject=name, state="finished"))
+                return made
+        raise AssertionError(name)  # the last try returned or raised
 
     def _make_plan(self, old: Plan | None, binaries: Mapping[str, str], *, fresh: bool) -> Plan:
         wanted = self._settings.port
@@ -221,9 +225,8 @@ class EmbeddedPlatform(Platform):
             msg = f"port {wanted} of 127.0.0.1 is taken by another program"
             raise PlatformError(msg, hint="end that program, or set `port: 0` to take a free one")
         ports = dict(old.ports) if old is not None and not fresh else {}
-        if not ports or (wanted and ports["api"] != wanted):
-            ports = free_ports(wanted)
-        elif not all(is_free(port) for port in ports.values()):
+        moved = bool(wanted) and ports.get("api") != wanted
+        if not ports or moved or not all(is_free(port) for port in ports.values()):
             ports = free_ports(wanted)
         me = identity(os.getpid())
         return Plan(

@@ -7,11 +7,13 @@ Standard library only: the supervisor imports this.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    import signal
 
 __all__ = ("Identity", "boot_id", "identity", "kill", "wait_gone")
 

@@ -6,12 +6,14 @@ import hashlib
 import http.client
 import json
 import platform
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded.api import Api, ApiError
 from infometis_platform_embedded.daemon.provisioner import PROVISIONER
 from infometis_platform_embedded.plan import MANAGED
-from infometis_platform_embedded.settings import Embedded
+
+if TYPE_CHECKING:
+    from infometis_platform_embedded.settings import Embedded
 
 __all__ = ("STORAGE_CLASS", "digest", "missing", "node", "seed")
 

@@ -51,6 +51,12 @@ def _absolute(_: Any, attribute: Attribute[str], value: str) -> None:  # noqa: A
         raise ValueError(msg)
 
 
+def _url(_: Any, attribute: Attribute[str], value: str) -> None:  # noqa: ANN401
+    if value and not re.match(r"https?://[^/]", value):
+        msg = f"{attribute.name}: {value!r} is no URL that begins with https:// or http://"
+        raise ValueError(msg)
+
+
 @frozen(kw_only=True)
 class Embedded:
     """Settings of the embedded platform.
@@ -64,6 +70,8 @@ class Embedded:
         port: of the API server on 127.0.0.1; 0 takes a free one and keeps it while it is free.
         data_dir: where etcd keeps its data; empty for the cluster's own state directory.
         assets: a directory that holds the binaries; empty to search for them.
+        mirror: base URL of a mirror of the official downloads, with the folders ``kubernetes``,
+            ``etcd`` and ``kwok`` and a checksum beside each file; empty for the makers' own sites.
         lifetime: ``detached`` survives the process that made it;
             ``ephemeral`` dies with it, however it dies, and leaves nothing behind.
 
@@ -81,4 +89,5 @@ class Embedded:
     port: int = field(default=0, validator=_between(0, 65_535))
     data_dir: str = field(default="", validator=_absolute)
     assets: str = field(default="", validator=_absolute)
+    mirror: str = field(default="", validator=_url)
     lifetime: str = field(default="detached", validator=_lifetime)

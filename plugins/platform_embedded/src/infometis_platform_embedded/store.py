@@ -5,11 +5,14 @@ from __future__ import annotations
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_platform_embedded.daemon.supervisor import EPHEMERAL_PREFIX
 from infometis_platform_embedded.layout import Layout, read_json, write_json
-from infometis_platform_embedded.settings import Embedded
 from infometis_sdk.errors import PlatformError
+
+if TYPE_CHECKING:
+    from infometis_platform_embedded.settings import Embedded
 
 __all__ = ("make", "remove")
 

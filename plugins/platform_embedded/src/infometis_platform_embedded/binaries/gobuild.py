@@ -14,13 +14,16 @@ import subprocess
 import sysconfig
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
 from importlib import resources
 from pathlib import Path
 from queue import Empty, Queue
+from typing import TYPE_CHECKING
 
 from infometis_platform_embedded.binaries.versions import BUILDABLE
 from infometis_sdk.model.run import Event, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ("build", "toolchains")
 
@@ -94,9 +97,7 @@ def _compile(go: str, folder: Path, version: str, run: Run) -> Path:
         *(go, "build", "-v", "-trimpath", "-buildvcs=false", "-mod=readonly"),
         *("-ldflags", flags, "-o", str(folder / _PROGRAM), "."),
     ]
-    done = 0
-    for line in _lines(command, source, run):
-        done += 1
+    for done, line in enumerate(_lines(command, source, run), 1):
         run.emit(
             Event(
                 name="build",

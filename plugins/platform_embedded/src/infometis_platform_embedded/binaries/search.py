@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_platform_embedded.binaries.download import Downloads
 from infometis_platform_embedded.binaries.gobuild import build
 from infometis_platform_embedded.binaries.versions import KUBERNETES_PARTS, PARTS, target
 from infometis_platform_embedded.locks import hold
-from infometis_platform_embedded.settings import Embedded
 from infometis_sdk.errors import MissingPartError
 from infometis_sdk.model.run import Event, Run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infometis_platform_embedded.settings import Embedded
 
 __all__ = ("cache_folder", "find")
 
@@ -56,7 +60,7 @@ def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
             return _result(found | _cached(cache))
         tried.append(f"cache {cache}: lacks {', '.join(lacking)}")
         run.emit(Event(name="find part", subject=subject, state="skipped", detail=tried[-1]))
-        downloads = Downloads(settings.kubernetes, cache, run)
+        downloads = Downloads(settings.kubernetes, settings.mirror, cache, run)
         for part in lacking:
             why = downloads.get(part)
             if why:

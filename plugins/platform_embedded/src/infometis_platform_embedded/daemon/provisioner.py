@@ -4,7 +4,7 @@ The volumes are simulated, as the containers are that would mount them:
 a PersistentVolume object is all there is.
 The protocol is that of every external provisioner:
 the volume controller writes the name of the provisioner on a pending claim,
-the scheduler writes the node that its first consumer goes to, and binding is the controller's again.
+the scheduler writes the node of its first consumer, and binding is the controller's again.
 """
 
 from __future__ import annotations
@@ -13,13 +13,15 @@ import http.client
 import sys
 import threading
 import time
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded.api import Api, ApiError
 from infometis_platform_embedded.daemon.refusal import refuse
 from infometis_platform_embedded.layout import Layout, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 __all__ = ("PROVISIONER", "Provisioner", "serve", "volume_for")
 

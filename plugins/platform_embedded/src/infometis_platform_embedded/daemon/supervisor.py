@@ -9,13 +9,16 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
+from typing import TYPE_CHECKING
 
 from infometis_platform_embedded.api import is_ready
 from infometis_platform_embedded.daemon.children import Child
 from infometis_platform_embedded.layout import Layout, read_json, write_json
 from infometis_platform_embedded.locks import try_lock
 from infometis_platform_embedded.processes import Identity, identity
+
+if TYPE_CHECKING:
+    from types import FrameType
 
 __all__ = ("EPHEMERAL_PREFIX", "Supervisor")
 

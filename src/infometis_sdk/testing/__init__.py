@@ -1,0 +1,23 @@
+"""Kits for authors of plugins: base classes whose tests state what a port promises.
+
+Nothing is imported before it is used, so that pytest need not be installed with the SDK.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infometis_sdk.testing.platform_contract import PlatformContract
+
+__all__ = ("PlatformContract",)
+
+_HOMES = {"PlatformContract": "infometis_sdk.testing.platform_contract"}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,31 @@
+"""The embedded platform keeps every promise of a platform."""
+
+from __future__ import annotations
+
+import pytest
+
+from infometis_platform_embedded import Embedded
+from infometis_platform_embedded.platform import EmbeddedPlatform
+from infometis_sdk.testing.platform_contract import PlatformContract, PlatformFactory
+
+pytestmark = pytest.mark.contract
+
+
+class TestDetached(PlatformContract):
+    """The life that survives its maker."""
+
+    quick = 0.5
+
+    @pytest.fixture
+    def platform_factory(self) -> PlatformFactory:
+        return lambda context: EmbeddedPlatform(Embedded(nodes=2), context)
+
+
+class TestEphemeral(PlatformContract):
+    """The life that ends with its maker."""
+
+    quick = 0.5
+
+    @pytest.fixture
+    def platform_factory(self) -> PlatformFactory:
+        return lambda context: EmbeddedPlatform(Embedded(lifetime="ephemeral"), context)
