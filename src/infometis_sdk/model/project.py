@@ -9,7 +9,7 @@ from typing import Any
 from attrs import field, frozen
 
 from infometis_sdk.model.environment import Environment
-from infometis_sdk.model.fault import Origin
+from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.service import Service
 
 __all__ = ("Lock", "Project")
@@ -42,6 +42,7 @@ class Project:
         modes: values per mode; never core parameters.
         lock: pinned digests.
         root: the project's directory; ``None`` when built in code.
+        findings: warnings that loading met; errors are raised.
         sources: dotted path (``project.kafka.replicas``, ``mode.shared.kafka.x``) to file and line.
 
     """
@@ -54,6 +55,7 @@ class Project:
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
     lock: Lock = Lock()
     root: Path | None = None
+    findings: tuple[Fault, ...] = field(default=(), converter=tuple, eq=False, repr=False)
     sources: Mapping[str, Origin] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

@@ -1,0 +1,467 @@
+"""Find plugins, keep a broken one from costing anybody else, and call their hooks.
+
+pluggy's own loader stops at the first plugin that cannot be imported, and drops the second of two
+equal names without a word; so plugins are loaded here, one by one.
+Nothing but this module touches ``pm.hook``.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from importlib.metadata import EntryPoint, entry_points
+from types import MappingProxyType, ModuleType
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import pluggy
+from attrs import field, frozen
+
+from infometis_sdk import hookspecs
+from infometis_sdk._serde import nearest, structure
+from infometis_sdk.errors import (
+    PluginClashError,
+    PluginError,
+    PluginLoadError,
+    ProjectError,
+    UnknownPluginError,
+)
+from infometis_sdk.model.service import ServiceSource
+from infometis_sdk.ports.platform import PlatformSpec
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.plan import Plan
+    from infometis_sdk.model.report import ApplyReport
+
+__all__ = ("DISABLE", "PluginInfo", "PluginProblem", "Plugins")
+
+DISABLE = "INFOMETIS_DISABLE_PLUGINS"
+"""Environment variable: names of entry points that are not loaded, separated by commas;
+``*`` for all that do not belong to the SDK itself."""
+
+_OWN = "infometis-sdk"
+Record = TypeVar("Record", PlatformSpec, ServiceSource)
+
+
+@frozen(kw_only=True)
+class PluginProblem:
+    """Why a plugin does not take part.
+
+    Attributes:
+        name: of its entry point.
+        distribution, version: of what brought it.
+        phase: ``import``, ``register`` or the hook that failed.
+        message: what went wrong.
+        error: the exception, where there was one.
+
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    phase: str
+    message: str
+    error: BaseException | None = field(default=None, eq=False, repr=False)
+
+    def __str__(self) -> str:
+        dist = f" ({self.distribution} {self.version})" if self.distribution else ""
+        return f"plugin {self.name!r}{dist}: {self.message}"
+
+
+@frozen(kw_only=True)
+class PluginInfo:
+    """One row of ``infometis plugins list``.
+
+    Attributes:
+        state: ``loaded``, ``disabled``, ``broken`` or ``clash``.
+        offers: such as ``platform embedded`` or ``service kafka``.
+        detail: why it is broken.
+
+    """
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    module: str = ""
+    state: str
+    offers: tuple[str, ...] = field(default=(), converter=tuple)
+    detail: str = ""
+
+
+@frozen(kw_only=True)
+class _Candidate:
+    """A plugin that was found, loaded or not."""
+
+    name: str
+    distribution: str = ""
+    version: str = ""
+    module: str = ""
+    load: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
+
+    @property
+    def owner(self) -> str:
+        return f"{self.distribution} {self.version}".strip() or self.module or "code"
+
+
+class Plugins:
+    """All plugins of one workspace; typed doors to their hooks.
+
+    Example:
+        .. code-block:: python
+
+            plugins = Plugins.load()
+            plugins.platforms()["embedded"].summary
+
+    """
+
+    def __init__(self) -> None:
+        self._manager = pluggy.PluginManager(hookspecs.NAME)
+        self._manager.add_hookspecs(hookspecs)
+        self._loaded: dict[str, _Candidate] = {}
+        self._objects: dict[str, Any] = {}
+        self._disabled: list[_Candidate] = []
+        self._problems: list[PluginProblem] = []
+        self._clashes: list[tuple[str, _Candidate, _Candidate]] = []
+        self._platforms: Mapping[str, PlatformSpec] | None = None
+        self._services: Mapping[str, ServiceSource] | None = None
+        self._owners: dict[tuple[str, str], _Candidate] = {}
+
+    @classmethod
+    def load(
+        cls, extra: Iterable[Any] = (), *, found: Iterable[EntryPoint] | None = None
+    ) -> Plugins:
+        """Load every installed plugin, and the given ones.
+
+        Args:
+            extra: plugin modules or objects, such as those of ``Workspace(plugins=…)``.
+            found: entry points; those of group ``infometis`` of this Python when ``None``.
+
+        Returns:
+            The plugins. One that is broken is in :attr:`problems` and takes no part.
+
+        Raises:
+            PluginLoadError: one of ``extra`` is broken; it was asked for by hand.
+
+        """
+        plugins = cls()
+        points = entry_points(group=hookspecs.NAME) if found is None else found
+        plugins._load_found([_candidate(point) for point in points])
+        for plugin in extra:
+            name = getattr(plugin, "__name__", type(plugin).__name__)
+            candidate = _Candidate(name=name, module=name)
+            problem = plugins._register(candidate, plugin)
+            if problem is not None:
+                raise PluginLoadError(str(problem), plugin=name) from problem.error
+        return plugins
+
+    @property
+    def problems(self) -> tuple[PluginProblem, ...]:
+        """Why some plugins do not take part."""
+        return tuple(self._problems)
+
+    # --- registration -------------------------------------------------------------------------
+
+    def platforms(self) -> Mapping[str, PlatformSpec]:
+        """Return the registered platforms by name.
+
+        Raises:
+            PluginClashError: two plugins offer one name.
+
+        """
+        if self._platforms is None:
+            self._platforms = self._records("platform", "infometis_platforms", PlatformSpec)
+        return self._platforms
+
+    def services(self) -> Mapping[str, ServiceSource]:
+        """Return the registered services by name.
+
+        Raises:
+            PluginClashError: two plugins offer one name.
+
+        """
+        if self._services is None:
+            self._services = self._records("service", "infometis_services", ServiceSource)
+        return self._services
+
+    def platform(self, wanted: Any) -> tuple[PlatformSpec, Any]:  # noqa: ANN401 - settings of any plugin
+        """Find the platform that an environment names, and its settings.
+
+        Args:
+            wanted: a typed settings object, or ``{"type": …, …}``.
+
+        Raises:
+            UnknownPluginError: nobody offers it.
+            PluginLoadError: the plugin that should offer it is broken.
+            ProjectError: the settings are wrong; every fault.
+
+        """
+        known = self.platforms()
+        if not isinstance(wanted, Mapping):
+            for spec in known.values():
+                if isinstance(wanted, spec.settings):
+                    return spec, wanted
+            msg = f"no plugin offers a platform with settings {type(wanted).__name__}"
+            raise UnknownPluginError(msg, hint="install and enable the plugin of that class")
+        name = str(wanted.get("type", ""))
+        if name not in known:
+            raise self._unknown(name, known)
+        body = {key: value for key, value in wanted.items() if key != "type"}
+        try:
+            settings, faults = structure(known[name].settings, body, path="platform")
+        except NameError as error:
+            msg = f"the settings of platform {name!r} cannot be read: {error}"
+            hint = "import the types of its fields at run time, not under TYPE_CHECKING"
+            raise PluginLoadError(msg, plugin=name, hint=hint) from error
+        if faults:
+            raise ProjectError(faults)
+        return known[name], settings
+
+    # --- observers ----------------------------------------------------------------------------
+
+    def before_apply(self, plan: Plan) -> None:
+        """Tell every plugin that a plan is about to be applied.
+
+        Raises:
+            PluginError: a plugin objects, or is broken; nothing has been written.
+
+        """
+        for name, call in self._callers("infometis_before_apply"):
+            try:
+                call(plan=plan)
+            except Exception as error:
+                msg = f"plugin {name!r} stopped the apply before the first write: {_text(error)}"
+                raise PluginError(msg, plugin=name) from error
+
+    def after_apply(self, plan: Plan, report: ApplyReport) -> tuple[str, ...]:
+        """Tell every plugin how an apply ended.
+
+        Returns:
+            One warning for each plugin that failed.
+
+        """
+        warnings = []
+        for name, call in self._callers("infometis_after_apply"):
+            try:
+                call(plan=plan, report=report)
+            except Exception as error:  # noqa: BLE001 - an observer cannot undo what was done
+                warnings.append(f"plugin {name!r} failed after the apply: {_text(error)}")
+        return tuple(warnings)
+
+    # --- listing ------------------------------------------------------------------------------
+
+    def listing(self) -> tuple[PluginInfo, ...]:
+        """Return every plugin that was found, by name; raises nothing."""
+        for ask in (self.platforms, self.services):
+            try:
+                ask()
+            except PluginClashError:
+                continue
+        rows = []
+        broken = {(p.name, p.distribution): p for p in self._problems}
+        offers: dict[str, list[str]] = {}
+        for (kind, name), candidate in self._owners.items():
+            offers.setdefault(candidate.name, []).append(f"{kind} {name}")
+        clashes = {one: what for what, *both in self._clashes for one in both}
+        for candidate in self._loaded.values():
+            what = clashes.pop(candidate, "")
+            problem = broken.pop((candidate.name, candidate.distribution), None)
+            state = "clash" if what else "broken" if problem else "loaded"
+            detail = (
+                f"another plugin offers {what} too" if what else problem.message if problem else ""
+            )
+            rows.append(_info(candidate, state, detail, offers.get(candidate.name, ())))
+        rows += [
+            _info(c, "clash", f"another plugin is the {what} too") for c, what in clashes.items()
+        ]
+        rows += [_info(candidate, "disabled") for candidate in self._disabled]
+        rows += [
+            PluginInfo(
+                name=p.name,
+                distribution=p.distribution,
+                version=p.version,
+                state="broken",
+                detail=p.message,
+            )
+            for p in broken.values()
+        ]
+        return tuple(sorted(rows, key=lambda row: (row.name, row.distribution)))
+
+    # --- loading ------------------------------------------------------------------------------
+
+    def _load_found(self, candidates: list[_Candidate]) -> None:
+        barred = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
+        by_name: dict[str, list[_Candidate]] = {}
+        for candidate in sorted(candidates, key=lambda c: (c.name, c.distribution, c.module)):
+            out = candidate.name in barred or ("*" in barred and candidate.distribution != _OWN)
+            if out:
+                self._disabled.append(candidate)
+            else:
+                by_name.setdefault(candidate.name, []).append(candidate)
+        for name, same in by_name.items():
+            if len(same) > 1:
+                self._clashes += [(f"plugin {name!r}", same[0], other) for other in same[1:]]
+                continue
+            (candidate,) = same
+            try:
+                plugin = candidate.load() if candidate.load else None
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - importing runs others' code
+                message = f"cannot be imported: {_text(error)}"
+                self._problems.append(_problem(candidate, "import", message, error))
+                continue
+            problem = self._register(candidate, plugin)
+            if problem is not None:
+                self._problems.append(problem)
+
+    def _register(self, candidate: _Candidate, plugin: Any) -> PluginProblem | None:  # noqa: ANN401
+        """Register one plugin, or say why not; pluggy lets most mistakes pass."""
+        for mistake in _unmarked(plugin):
+            return _problem(candidate, "register", mistake)
+        try:
+            self._manager.register(plugin, name=candidate.name)
+        except Exception as error:  # noqa: BLE001 - pluggy's own, and what a plugin's attributes raise
+            return _problem(candidate, "register", _text(error), error)
+        known = [name for name in hookspecs.__all__ if name.startswith(f"{hookspecs.NAME}_")]
+        callers = self._manager.get_hookcallers(plugin) or []
+        for caller in callers:
+            optional = any(i.optionalhook for i in caller.get_hookimpls() if i.plugin is plugin)
+            if not caller.has_spec() and not optional:
+                self._manager.unregister(plugin)
+                near = nearest(caller.name, known)
+                guess = f"; did you mean {near!r}?" if near else ""
+                return _problem(candidate, "register", f"unknown hook {caller.name!r}{guess}")
+        if not callers:
+            self._manager.unregister(plugin)
+            return _problem(candidate, "register", "has no hook")
+        self._loaded[candidate.name] = candidate
+        self._objects[candidate.name] = plugin
+        return None
+
+    def _callers(self, hook: str) -> Iterator[tuple[str, Callable[..., Any]]]:
+        """Yield each plugin that has the hook, and a way to call it alone: errors can name it."""
+        for name, plugin in self._objects.items():
+            callers = self._manager.get_hookcallers(plugin) or []
+            if any(caller.name == hook for caller in callers):
+                others = [other for other in self._objects.values() if other is not plugin]
+                yield name, self._manager.subset_hook_caller(hook, others)
+
+    def _records(self, kind: str, hook: str, record: type[Record]) -> Mapping[str, Record]:
+        if self._clashes:
+            raise _clash(*self._clashes[0])
+        found: dict[str, Record] = {}
+        for name, call in self._callers(hook):
+            candidate = self._loaded[name]
+            try:
+                items = [item for result in call() for item in result]
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - others' code
+                message = f"{hook} failed: {_text(error)}"
+                self._problems.append(_problem(candidate, hook, message, error))
+                continue
+            wrong = [mistake for item in items if (mistake := _misfit(item, record))]
+            if wrong:
+                self._problems.append(_problem(candidate, hook, f"{hook} returned {wrong[0]}"))
+                continue
+            for item in items:
+                other = self._owners.setdefault((kind, item.name), candidate)
+                if other is not candidate or item.name in found:
+                    clash = (f"{kind} {item.name!r}", other, candidate)
+                    self._clashes.append(clash)
+                    raise _clash(*clash)
+                found[item.name] = item
+        return MappingProxyType(found)
+
+    def _unknown(self, name: str, known: Mapping[str, PlatformSpec]) -> PluginError:
+        for problem in self._problems:
+            if problem.name in (name, f"platform-{name}"):
+                error = PluginLoadError(
+                    str(problem), plugin=problem.name, hint="mend or reinstall it"
+                )
+                error.__cause__ = problem.error
+                return error
+        near = nearest(name, known)
+        hints = [f"did you mean {near!r}?"] if near else []
+        hints.append(f"known: {', '.join(sorted(known)) or 'none'}")
+        hints += [str(problem) for problem in self._problems]
+        return UnknownPluginError(
+            f"no plugin offers the platform {name!r}", plugin=name, hint="; ".join(hints)
+        )
+
+
+def _candidate(point: EntryPoint) -> _Candidate:
+    return _Candidate(
+        name=point.name,
+        distribution=point.dist.name if point.dist else "",
+        version=point.dist.version if point.dist else "",
+        module=point.value,
+        load=point.load,
+    )
+
+
+def _problem(
+    candidate: _Candidate, phase: str, message: str, error: BaseException | None = None
+) -> PluginProblem:
+    return PluginProblem(
+        name=candidate.name,
+        distribution=candidate.distribution,
+        version=candidate.version,
+        phase=phase,
+        message=message,
+        error=error,
+    )
+
+
+def _info(
+    candidate: _Candidate, state: str, detail: str = "", offers: Iterable[str] = ()
+) -> PluginInfo:
+    return PluginInfo(
+        name=candidate.name,
+        distribution=candidate.distribution,
+        version=candidate.version,
+        module=candidate.module,
+        state=state,
+        offers=tuple(sorted(offers)),
+        detail=detail,
+    )
+
+
+def _clash(what: str, one: _Candidate, other: _Candidate) -> PluginClashError:
+    msg = f"{what} is offered twice: by {one.owner} and by {other.owner}"
+    hint = f"uninstall one of them, or leave one out with {DISABLE}"
+    return PluginClashError(msg, plugin=other.name, hint=hint)
+
+
+def _misfit(item: Any, record: type) -> str:  # noqa: ANN401 - whatever a plugin returned
+    if not isinstance(item, record):
+        return f"{type(item).__name__}, not {record.__name__}"
+    if isinstance(item, PlatformSpec) and not attrs.has(item.settings):
+        return f"a platform {item.name!r} whose settings are no attrs class"
+    return ""
+
+
+def _unmarked(plugin: Any) -> Iterator[str]:  # noqa: ANN401 - a module or any object
+    """Yield what pluggy ignores without a word: hooks without our marker."""
+    own = f"{hookspecs.NAME}_impl"
+    names = vars(plugin) if isinstance(plugin, ModuleType) else dir(type(plugin))
+    for name in sorted(names):
+        if not name.startswith(f"{hookspecs.NAME}_"):
+            continue
+        value = getattr(plugin, name, None)
+        function = getattr(value, "__func__", value)
+        if not callable(function) or hasattr(function, own):
+            continue
+        if getattr(function, "__module__", "") == hookspecs.__name__:
+            continue
+        foreign = (
+            [
+                key.removesuffix("_impl")
+                for key, options in vars(function).items()
+                if key.endswith("_impl") and isinstance(options, dict)
+            ]
+            if hasattr(function, "__dict__")
+            else []
+        )
+        why = f"is marked for {foreign[0]!r}" if foreign else "is not marked"
+        yield f"{name} {why}; mark it with infometis_sdk.hookspecs.hookimpl"
+
+
+def _text(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__

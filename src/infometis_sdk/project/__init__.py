@@ -1,0 +1,7 @@
+"""From files to the model: services, environments and whole projects, all faults at once."""
+
+from infometis_sdk.project.loader import load_project
+from infometis_sdk.project.lock import lock_project
+from infometis_sdk.project.services import load_package_service, load_service
+
+__all__ = ("load_package_service", "load_project", "load_service", "lock_project")
