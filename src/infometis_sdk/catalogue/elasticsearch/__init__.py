@@ -1,0 +1,1 @@
+"""Elasticsearch, as data: ``service.yaml``, ``templates/`` and ``files/``."""

@@ -1,0 +1,1 @@
+"""Grafana, as data: ``service.yaml``, ``templates/`` and ``files/``."""

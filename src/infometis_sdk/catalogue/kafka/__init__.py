@@ -1,0 +1,1 @@
+"""Apache Kafka in KRaft mode, as data: ``service.yaml``, ``templates/`` and ``files/``."""

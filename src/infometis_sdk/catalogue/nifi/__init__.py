@@ -1,0 +1,1 @@
+"""Apache NiFi, as data: ``service.yaml``, ``templates/`` and ``files/``."""
