@@ -1,0 +1,111 @@
+"""What works and what does not, with the cure: project, plugins, machine, cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from attrs import field, frozen
+
+from infometis_sdk.errors import InfometisError
+from infometis_sdk.model.report import Report, Table
+from infometis_sdk.model.run import Run
+from infometis_sdk.ports.platform import Finding, Preflight
+
+if TYPE_CHECKING:
+    from infometis_sdk.workspace.stack import Stack
+    from infometis_sdk.workspace.workspace import Workspace
+
+__all__ = ("DoctorReport", "doctor")
+
+
+@frozen(kw_only=True, repr=False)
+class DoctorReport(Report):
+    """Findings, worst last to be read first on a terminal."""
+
+    environment: str
+    findings: tuple[Finding, ...] = field(converter=tuple)
+
+    @property
+    def healthy(self) -> bool:
+        """Whether nothing is in the way."""
+        return all(f.level != "error" for f in self.findings)
+
+    def headline(self) -> str:
+        """Count what was found."""
+        bad = sum(f.level == "error" for f in self.findings)
+        warn = sum(f.level == "warning" for f in self.findings)
+        if not bad and not warn:
+            return f"{self.environment}: {len(self.findings)} checks, all well"
+        return f"{self.environment}: {len(self.findings)} checks, {bad} errors, {warn} warnings"
+
+    def table(self) -> Table:
+        """Show one row a check."""
+        return Table(
+            title=self.headline(),
+            columns=("LEVEL", "CHECK", "FOUND", "CURE"),
+            rows=tuple((f.level, f.check, f.detail, f.cure) for f in self.findings),
+        )
+
+
+def doctor(workspace: Workspace, stack: Stack, run: Run) -> DoctorReport:
+    """Look at everything a stack rests on; changes nothing and raises nothing for what it finds."""
+    return DoctorReport(environment=stack.name, findings=tuple(_look(workspace, stack, run)))
+
+
+def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
+    try:
+        manifests = stack.render()
+        faults = stack.validate()
+        bad = [fault for fault in faults if fault.level == "error"]
+        yield Finding(
+            check="project",
+            level="error" if bad else "ok",
+            detail=f"{len(manifests.manifests)} objects of {len(manifests.order)} services"
+            + (f", {len(bad)} faults: {bad[0]}" if bad else ""),
+            cure="infometis validate" if bad else "",
+        )
+    except InfometisError as error:
+        yield Finding(check="project", level="error", detail=error.message, cure="infometis validate")
+    for problem in workspace.plugins.problems:
+        yield Finding(
+            check="plugin",
+            level="warning",
+            detail=str(problem),
+            cure="reinstall or remove that distribution",
+        )
+    try:
+        platform = stack.platform
+    except InfometisError as error:
+        yield Finding(check="platform", level="error", detail=error.message, cure=error.hint)
+        return
+    if isinstance(platform, Preflight):
+        yield from platform.preflight()
+    status = platform.status()
+    level = {"ready": "ok", "failed": "error"}.get(status.phase, "warning")
+    yield Finding(
+        check="cluster",
+        level=level,
+        detail=" ".join(part for part in (status.phase, status.version, status.detail) if part),
+        cure="" if status.phase == "ready" else f"infometis up -e {stack.name}",
+    )
+    if status.simulated:
+        yield Finding(
+            check="containers",
+            level="warning",
+            detail="nodes are simulated: objects, scheduling and volumes are real, containers do not run",
+            cure="use a platform with real nodes to use the services",
+        )
+    for name, state in sorted(platform.capabilities.items()):
+        yield Finding(check=f"capability {name}", level="ok", detail=state)
+    if status.phase == "ready":
+        try:
+            report = stack.drift(run=run)
+            yield Finding(
+                check="drift",
+                level="warning" if report.found else "ok",
+                detail=report.headline(),
+                cure="infometis drift" if report.found else "",
+            )
+        except InfometisError as error:
+            yield Finding(check="drift", level="error", detail=error.message, cure=error.hint)

@@ -1,0 +1,552 @@
+"""One environment's deployment on one cluster, and the handle that acts on it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from infometis_sdk.engine.compose import compose, derived_stack_id
+from infometis_sdk.errors import (
+    NotReadyError,
+    PlatformError,
+    ProtectedError,
+    RefusedError,
+    SecretError,
+    ValidationError,
+)
+from infometis_sdk.model.environment import Environment
+from infometis_sdk.model.fault import Fault
+from infometis_sdk.model.plan import Plan
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, Report, UpReport
+from infometis_sdk.model.run import Run
+from infometis_sdk.model.secret import Secret, SecretRef
+from infometis_sdk.model.stack import ComposedStack, ManifestSet
+from infometis_sdk.ports.platform import Access, AddOns, Platform, StartStop
+from infometis_sdk.workspace.chosen import ChosenPlatform, choose
+from infometis_sdk.workspace.pins import Pin, Pins
+
+if TYPE_CHECKING:
+    from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.workspace.workspace import Workspace
+
+__all__ = ("Stack",)
+
+MINUTES = 60.0
+_UP = 45 * MINUTES
+_ASK = 2 * MINUTES
+
+
+class Stack:
+    """The handle of one environment; get it from a workspace: ``ws["dev"]``.
+
+    Verbs that act raise typed errors, those about an outcome carry ``.report``;
+    verbs that ask return.
+    Every verb that takes time accepts ``run``: its deadline, its events and its cancel token.
+    """
+
+    def __init__(self, workspace: Workspace, environment: Environment) -> None:
+        self._workspace = workspace
+        self.environment = environment
+        self._pins = Pins(workspace.state_dir)
+        self._door: tuple[Access, Cluster] | None = None
+
+    def __repr__(self) -> str:
+        return f"<Stack {self.stack_id}>"
+
+    @property
+    def name(self) -> str:
+        """The environment's name."""
+        return self.environment.name
+
+    @property
+    def stack_id(self) -> str:
+        """Identity of the stack; manager, inventory and Lease carry it."""
+        return derived_stack_id(self._workspace.project, self.environment)
+
+    # --- pure ---------------------------------------------------------------------------------
+
+    def compose(self) -> ComposedStack:
+        """Lay all layers of values over each other.
+
+        Raises:
+            ProjectError: every fault of every layer.
+
+        """
+        return compose(
+            self._workspace.project, self.environment, platform_defaults=self._chosen.defaults
+        )
+
+    def render(self) -> ManifestSet:
+        """Render everything the environment wants.
+
+        Raises:
+            ProjectError: every fault of every layer, template and file.
+
+        """
+        from infometis_sdk.engine.render import render
+
+        return render(self.compose())
+
+    def validate(self, *, server: bool = False, run: Run | None = None) -> tuple[Fault, ...]:
+        """Return what is wrong with the rendered objects; with ``server``, ask the API server too.
+
+        Raises:
+            ProjectError: it cannot even be rendered.
+            ClusterError: ``server`` was asked for and does not answer.
+
+        """
+        from infometis_sdk.workspace.checking import server_faults, validate
+
+        manifests = self.render()
+        found = validate(manifests, self._workspace.project.root)
+        if server:
+            run = run or Run.within(_ASK)
+            found += server_faults(self._cluster(run), manifests, run)
+        return found
+
+    def explain(self, path: str) -> Report:
+        """Say which layers spoke on a value, ``service.parameter``, and which one won.
+
+        Raises:
+            ProjectError: there is no such service or parameter; the nearest name is told.
+
+        """
+        from infometis_sdk.engine.explain import explain
+
+        return explain(self.compose(), path)
+
+    def influence(self, service: str = "") -> Report:
+        """Say which fields of which objects each parameter may change."""
+        from infometis_sdk.engine.explain import explain_influence
+
+        return explain_influence(self.compose(), service)
+
+    # --- the cluster --------------------------------------------------------------------------
+
+    @cached_property
+    def _chosen(self) -> ChosenPlatform:
+        return choose(self._workspace, self.environment, self.stack_id)
+
+    @property
+    def platform(self) -> Platform:
+        """The platform of the environment."""
+        return self._chosen.platform
+
+    def _cluster(self, run: Run, access: Access | None = None) -> Cluster:
+        """Return the door to the cluster; made once and kept while the access stays the same."""
+        from infometis_sdk._adapters.kubernetes_api import open_cluster
+
+        del run
+        access = access or self.platform.connect()
+        if self._door is None or self._door[0] != access:
+            self._door = (access, open_cluster(access))
+        return self._door[1]
+
+    @property
+    def _simulated(self) -> bool:
+        return self._door is not None and self._door[0].simulated
+
+    def kubeconfig(self) -> Path:
+        """Return the path of the kubeconfig; never the user's default one.
+
+        Raises:
+            PlatformError: there is no cluster, or we run inside it and need no file.
+
+        """
+        path = self.platform.connect().kubeconfig
+        if path is None:
+            msg = "the stack is reached with the credentials of this pod, not with a kubeconfig"
+            raise PlatformError(msg)
+        return path
+
+    # --- plan and apply -----------------------------------------------------------------------
+
+    def plan(
+        self,
+        services: Sequence[str] = (),
+        *,
+        adopt: Sequence[str] = (),
+        accept_data_loss: Sequence[str] = (),
+        run: Run | None = None,
+    ) -> Plan:
+        """Find the exact changes; reads only. What forbids them is in ``plan.blocked``.
+
+        Args:
+            services: only these are looked at; the others are neither changed nor pruned.
+            adopt: objects (``StatefulSet/kafka``) of others that may be taken over.
+            accept_data_loss: objects that may go with their data.
+            run: deadline, events, cancel token.
+
+        Raises:
+            ProjectError: faults of the project.
+            ClusterError: the API server does not answer, or not to us.
+            WrongClusterError: it is not the cluster the stack lives on.
+
+        """
+        run = run or Run.within(_ASK)
+        return self._plan(self._valid(), self._cluster(run), services, adopt, accept_data_loss, run)
+
+    def _valid(self) -> ManifestSet:
+        from infometis_sdk.workspace.checking import validate
+
+        manifests = self.render()
+        faults = [
+            fault
+            for fault in validate(manifests, self._workspace.project.root)
+            if fault.level == "error"
+        ]
+        if faults:
+            raise ValidationError(faults)
+        return manifests
+
+    def _plan(  # noqa: PLR0913 - the parts of one plan
+        self,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        services: Sequence[str],
+        adopt: Sequence[str],
+        data_loss: Sequence[str],
+        run: Run,
+    ) -> Plan:
+        from infometis_sdk.engine.plan import Consent, plan
+        from infometis_sdk.workspace.checking import known_services
+
+        known_services(manifests, services)
+        return plan(
+            cluster,
+            manifests,
+            run,
+            only=services,
+            consent=Consent(adopt=adopt, data_loss=data_loss),
+            pinned=self._pins.read(self.stack_id).cluster_uid,
+        )
+
+    def apply(self, plan: Plan, *, confirm: str = "", run: Run | None = None) -> ApplyReport:
+        """Do exactly what the plan says, or refuse; does not wait until it is ready.
+
+        Args:
+            plan: from :meth:`plan`, or read from a file.
+            confirm: the plan's digest, where circuit breakers or a protected environment demand it.
+            run: deadline, events, cancel token.
+
+        Raises:
+            RefusedError: the plan is blocked, stale, or for another stack or cluster.
+            ApplyError: some objects were not applied; ``.report`` says which.
+
+        """
+        run = run or Run.within(_UP)
+        return self._apply(plan, self._valid(), self._cluster(run), confirm, run, gated=False)
+
+    def _apply(  # noqa: PLR0913 - the parts of one apply
+        self,
+        plan: Plan,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        confirm: str,
+        run: Run,
+        *,
+        gated: bool,
+    ) -> ApplyReport:
+        from infometis_sdk.engine.apply import apply
+        from infometis_sdk.errors import ApplyError
+        from infometis_sdk.workspace.materials import materials
+
+        if plan.stack_id != self.stack_id:
+            msg = f"the plan is for stack {plan.stack_id}, this is {self.stack_id}"
+            raise RefusedError(msg, hint="choose the environment that the plan was made for")
+        plugins = self._workspace.plugins
+
+        def gate(services: Sequence[str]) -> None:
+            self._wait(manifests, cluster, services, run)
+
+        try:
+            report = apply(
+                cluster,
+                plan,
+                materials(manifests, self._workspace.project.root, self._in_cluster(cluster, run)),
+                run,
+                confirm=confirm,
+                gate=gate if gated else None,
+                before=plugins.before_apply,
+            )
+        except ApplyError as error:
+            plugins.after_apply(plan, error.report)
+            raise
+        finally:
+            if plan.cluster_uid and not plan.empty:
+                self._remember(plan.cluster_uid)
+        warnings = plugins.after_apply(plan, report) if not plan.empty else ()
+        return attrs.evolve(report, warnings=(*report.warnings, *warnings))
+
+    def _remember(self, uid: str) -> None:
+        chosen = self._chosen
+        self._pins.write(
+            self.stack_id, Pin(platform=chosen.name, cluster=chosen.cluster, cluster_uid=uid)
+        )
+
+    def _in_cluster(self, cluster: Cluster, run: Run) -> Any:  # noqa: ANN401 - a resolver
+        namespace = self.compose().namespace
+
+        def resolve(ref: SecretRef) -> Secret:
+            from infometis_sdk.engine.credentials import secret_data
+
+            name, _, key = ref.target.partition("/")
+            obj = cluster.get(
+                ObjectRef(api_version="v1", kind="Secret", namespace=namespace, name=name), run
+            )
+            data = secret_data(obj)
+            if obj is None or key not in data:
+                what = f"has no key {key!r}" if obj else "does not exist"
+                msg = f"the Secret {name} in namespace {namespace} {what}"
+                raise SecretError(msg, reference=str(ref), hint="make it, then run this again")
+            return Secret(data[key].decode("utf-8", errors="replace"))
+
+        return resolve
+
+    # --- up and status ------------------------------------------------------------------------
+
+    def up(  # noqa: PLR0913 - every argument is a decision of the caller
+        self,
+        services: Sequence[str] = (),
+        *,
+        check: bool = True,
+        confirm: str = "",
+        adopt: Sequence[str] = (),
+        accept_data_loss: Sequence[str] = (),
+        run: Run | None = None,
+    ) -> UpReport:
+        """Ensure the platform, plan, apply and wait until everything is ready.
+
+        Args:
+            services: only these; empty for all.
+            check: raise where something is not ready; otherwise the report says so.
+            confirm: digest of a plan that somebody looked at.
+            adopt, accept_data_loss: see :meth:`plan`.
+            run: deadline, events, cancel token.
+
+        Raises:
+            ProjectError, PlatformError, RefusedError, ApplyError: see the other verbs.
+            NotReadyError: something is not ready; ``.report`` is the health of every object.
+
+        """
+        begun = time.monotonic()
+        run = run or Run.within(_UP)
+        manifests = self._valid()
+        cluster = self._cluster(run, self.platform.ensure(run))
+        self._add_ons(cluster, run)
+        made = self._plan(manifests, cluster, services, adopt, accept_data_loss, run)
+        if self.environment.protected and not made.empty and confirm != made.digest:
+            msg = f"environment {self.name} is protected: its plan wants to be looked at first"
+            raise ProtectedError(
+                msg,
+                hint=f"infometis plan -e {self.name} -o plan.json, then infometis apply plan.json "
+                f"-e {self.name} --confirm {made.digest}",
+            )
+        applied = self._apply(made, manifests, cluster, confirm, run, gated=True)
+        try:
+            health = self._wait(manifests, cluster, services, run)
+        except NotReadyError as error:
+            if check:
+                raise
+            health = error.report
+        return UpReport(
+            environment=self.name,
+            platform=self._chosen.name,
+            changed=not made.empty,
+            apply=applied,
+            health=self._checked(health, manifests, cluster, run),
+            seconds=time.monotonic() - begun,
+            findings=manifests.findings,
+        )
+
+    def _add_ons(self, cluster: Cluster, run: Run) -> None:
+        if isinstance(self.platform, AddOns):
+            from infometis_sdk.engine.add_ons import apply_add_ons
+
+            apply_add_ons(cluster, self.platform.add_ons(), run)
+
+    def _wait(
+        self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
+    ) -> HealthReport:
+        from infometis_sdk.engine.wait import wait
+
+        return wait(
+            cluster,
+            manifests,
+            run,
+            simulated=self._simulated,
+            services=services,
+            load_balancer=self.platform.capabilities.get("load_balancer") == "declared",
+        )
+
+    def _checked(
+        self, health: HealthReport, manifests: ManifestSet, cluster: Cluster, run: Run
+    ) -> HealthReport:
+        from infometis_sdk.engine.checks import run_checks
+
+        return attrs.evolve(
+            health,
+            checks=run_checks(cluster, manifests, run, simulated=self._simulated),
+            urls=self.urls(),
+        )
+
+    def status(self, *, run: Run | None = None) -> HealthReport:
+        """Look once at every object of the stack.
+
+        Raises:
+            PlatformError: there is no cluster.
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.engine.status import status
+
+        run = run or Run.within(_ASK)
+        manifests, cluster = self.render(), self._cluster(run)
+        health = status(cluster, manifests, run, simulated=self._simulated)
+        return attrs.evolve(health, urls=self.urls())
+
+    def drift(self, *, run: Run | None = None) -> DriftReport:
+        """Say where live differs from desired, who did it and when."""
+        from infometis_sdk.engine.drift import drift
+
+        run = run or Run.within(_ASK)
+        return drift(self._cluster(run), self.render(), run)
+
+    def doctor(self, *, run: Run | None = None) -> Report:
+        """Say what works and what does not: this machine, the platform, the plugins, the project."""
+        from infometis_sdk.workspace.doctor import doctor
+
+        return doctor(self._workspace, self, run or Run.within(_ASK))
+
+    # --- using the services -------------------------------------------------------------------
+
+    def urls(self) -> Mapping[str, str]:
+        """Return the URL of each service that the border publishes; none without a border."""
+        return {}
+
+    def credentials(
+        self, service: str = "", *, reveal: bool = False, run: Run | None = None
+    ) -> Report:
+        """Return the credentials of the services, masked unless ``reveal``."""
+        from infometis_sdk.workspace.credentials import read_credentials
+
+        run = run or Run.within(_ASK)
+        return read_credentials(self._cluster(run), self.render(), service, run, reveal=reveal)
+
+    def logs(  # noqa: PLR0913 - every argument is a decision of the caller
+        self,
+        service: str,
+        *,
+        follow: bool = False,
+        tail: int = 100,
+        container: str = "",
+        run: Run | None = None,
+    ) -> Iterator[str]:
+        """Yield the log lines of a service's pods, each with the pod's name in front.
+
+        Raises:
+            PlatformError: the pods are simulated and have no logs.
+
+        """
+        from infometis_sdk.engine.logs import logs
+
+        run = run or Run()
+        cluster, manifests = self._cluster(run), self.render()
+        return logs(
+            cluster,
+            manifests,
+            service,
+            run,
+            follow=follow,
+            tail=tail,
+            container=container,
+            simulated=self._simulated,
+        )
+
+    def forward(
+        self, service: str, endpoint: str = "", *, port: int = 0, run: Run | None = None
+    ) -> AbstractContextManager[Any]:
+        """Open a loopback port to an endpoint of a service, for the life of the context.
+
+        Raises:
+            PlatformError: the pods are simulated and have no ports.
+
+        """
+        from infometis_sdk.workspace.forwarding import forward
+
+        run = run or Run()
+        cluster = self._cluster(run)
+        return forward(
+            self.platform.connect(), cluster, self.render(), service, endpoint, port, run
+        )
+
+    # --- endings ------------------------------------------------------------------------------
+
+    def down(
+        self, *, delete_data: bool = False, confirm_name: str = "", run: Run | None = None
+    ) -> ApplyReport:
+        """Delete the stack's objects; volumes and credentials stay unless ``delete_data``.
+
+        Raises:
+            ProtectedError: the environment is protected and its name was not given.
+            ApplyError: something could not be deleted.
+
+        """
+        from infometis_sdk.engine.teardown import plan_teardown, tear_down
+
+        if delete_data:
+            self._named("down --delete-data", confirm_name)
+        run = run or Run.within(_UP)
+        cluster, manifests = self._cluster(run), self.render()
+        made = plan_teardown(
+            cluster,
+            manifests,
+            run,
+            delete_data=delete_data,
+            pinned=self._pins.read(self.stack_id).cluster_uid,
+        )
+        return tear_down(cluster, made, run, delete_data=delete_data)
+
+    def stop(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+        """Pause the cluster; everything stays.
+
+        Raises:
+            PlatformError: the platform cannot pause.
+
+        """
+        self._named("stop", confirm_name)
+        platform = self.platform
+        if not isinstance(platform, StartStop):
+            msg = f"platform {self._chosen.name} cannot pause its cluster"
+            raise PlatformError(msg)
+        platform.stop(run or Run.within(_ASK))
+
+    def destroy(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+        """Remove the cluster that the platform made, with everything in it.
+
+        Raises:
+            PlatformError: the cluster is not ours to remove.
+
+        """
+        self._named("destroy", confirm_name)
+        self.platform.destroy(run or Run.within(_ASK))
+        self._door = None
+        self._pins.forget(self.stack_id)
+
+    def abandon(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+        """Forget which cluster the stack lives on; nothing is deleted anywhere."""
+        del run
+        self._named("abandon", confirm_name)
+        self._pins.forget(self.stack_id)
+
+    def _named(self, verb: str, given: str) -> None:
+        if self.environment.protected and given != self.name:
+            msg = f"environment {self.name} is protected: {verb} wants its name typed"
+            raise ProtectedError(msg, hint=f"infometis {verb} -e {self.name} --confirm-name {self.name}")

@@ -1,0 +1,80 @@
+"""A project with its plugins: the way from files to stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+
+from infometis_sdk._plugins import Plugins
+from infometis_sdk._serde import nearest
+from infometis_sdk.errors import ProjectError
+from infometis_sdk.model.fault import Fault
+from infometis_sdk.model.project import Project
+from infometis_sdk.workspace.pins import cache_home, state_home
+from infometis_sdk.workspace.stack import Stack
+
+__all__ = ("Workspace",)
+
+
+class Workspace:
+    """A project, its plugins, and a :class:`Stack` for each environment.
+
+    Nothing is loaded or contacted before a stack is asked to do something.
+
+    Args:
+        project: loaded from files or built in code.
+        plugins: plugin objects besides the installed ones, such as a module with hooks of your own.
+        state_dir: where clusters of ours keep their state; the user's state directory by default.
+        cache_dir: where downloads and builds are kept; the user's cache directory by default.
+
+    Example:
+        >>> import infometis_sdk as im
+        >>> ws = im.Workspace(im.Project(name="demo", environments={"dev": im.Environment("dev")}))
+        >>> ws["dev"]
+        <Stack demo-dev>
+
+    """
+
+    def __init__(
+        self,
+        project: Project,
+        *,
+        plugins: Sequence[object] = (),
+        state_dir: Path | None = None,
+        cache_dir: Path | None = None,
+    ) -> None:
+        self.project = project
+        self._extra = tuple(plugins)
+        self.state_dir = state_dir or state_home()
+        self.cache_dir = cache_dir or cache_home()
+
+    @cached_property
+    def plugins(self) -> Plugins:
+        """The plugins, found when they are first needed."""
+        return Plugins.load(extra=self._extra)
+
+    @property
+    def environments(self) -> tuple[str, ...]:
+        """Names of the project's environments."""
+        return tuple(self.project.environments)
+
+    def __getitem__(self, environment: str) -> Stack:
+        """Return the stack of an environment.
+
+        Raises:
+            ProjectError: there is no such environment; the nearest name is told.
+
+        """
+        found = self.project.environments.get(environment)
+        if found is None:
+            fault = Fault(
+                message=f"there is no environment {environment!r}",
+                legal=", ".join(self.environments) or "none: the project has no environment yet",
+                nearest=nearest(environment, self.environments),
+            )
+            raise ProjectError((fault,))
+        return Stack(self, found)
+
+    def __repr__(self) -> str:
+        return f"<Workspace {self.project.name}: {', '.join(self.environments) or 'no environments'}>"
