@@ -3,7 +3,6 @@
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
 from infometis_sdk.ports.platform import (
     Access,
-    AddOns,
     Finding,
     Platform,
     PlatformContext,
@@ -15,7 +14,6 @@ from infometis_sdk.ports.platform import (
 
 __all__ = (
     "Access",
-    "AddOns",
     "Cluster",
     "Finding",
     "Platform",

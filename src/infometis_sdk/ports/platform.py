@@ -13,7 +13,6 @@ from infometis_sdk.model.run import Run
 
 __all__ = (
     "Access",
-    "AddOns",
     "Finding",
     "Platform",
     "PlatformContext",
@@ -153,14 +152,6 @@ class Preflight(Protocol):
 
     def preflight(self) -> tuple[Finding, ...]:
         """Look at this machine, changing nothing."""
-
-
-@runtime_checkable
-class AddOns(Protocol):
-    """Ability: the platform needs objects in its cluster (storage, metrics)."""
-
-    def add_ons(self) -> tuple[Mapping[str, Any], ...]:
-        """Return Kubernetes objects that the engine applies to the cluster inventory."""
 
 
 def _no_defaults(settings: Any) -> Mapping[str, Any]:  # noqa: ANN401

@@ -83,7 +83,14 @@ def _settings(workspace: Workspace, environment: Environment) -> tuple[PlatformS
         raise UnknownPluginError(
             msg, plugin=name, hint=f"{hint}installed: {', '.join(specs) or 'none'}"
         )
-    settings, faults = structure(known.settings, fields, origin=environment.origin, path="platform")
+    settings, faults = structure(
+        known.settings,
+        fields,
+        path="platform",
+        file=environment.origin.file,
+        layer="environment",
+        lines={path: where.line for path, where in environment.sources.items()},
+    )
     if faults:
         raise ProjectError(faults)
     if settings is None:

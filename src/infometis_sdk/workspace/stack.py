@@ -28,7 +28,7 @@ from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, R
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.secret import Secret, SecretRef
 from infometis_sdk.model.stack import ComposedStack, ManifestSet
-from infometis_sdk.ports.platform import Access, AddOns, Platform, StartStop
+from infometis_sdk.ports.platform import Access, Platform, StartStop
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pin, Pins
 
@@ -340,7 +340,6 @@ class Stack:
         run = run or Run.within(_UP)
         manifests = self._valid()
         cluster = self._cluster(run, self.platform.ensure(run))
-        self._add_ons(cluster, run)
         made = self._plan(manifests, cluster, services, adopt, accept_data_loss, run)
         if self.environment.protected and not made.empty and confirm != made.digest:
             msg = f"environment {self.name} is protected: its plan wants to be looked at first"
@@ -365,12 +364,6 @@ class Stack:
             seconds=time.monotonic() - begun,
             findings=manifests.findings,
         )
-
-    def _add_ons(self, cluster: Cluster, run: Run) -> None:
-        if isinstance(self.platform, AddOns):
-            from infometis_sdk.engine.add_ons import apply_add_ons
-
-            apply_add_ons(cluster, self.platform.add_ons(), run)
 
     def _wait(
         self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
