@@ -137,8 +137,14 @@ def _service_drafts(
         return drafts, faults
     reference, found, _ = render_service(stack, service, defaults, services, same_as=texts)
     if found:
-        # At the defaults the templates fail, so nothing can be compared with them.
-        return drafts, found
+        return drafts, [
+            attrs.evolve(
+                fault,
+                message="the reference render, at the defaults of all parameters that are not core,"
+                f" fails: {fault.message}",
+            )
+            for fault in found
+        ]
     keyed = {_key(draft): draft for draft in drafts if not draft.raw}
     faults += check_influence(
         service,

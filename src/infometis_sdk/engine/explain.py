@@ -1,0 +1,175 @@
+"""Explain: which layer, file and line set a value, what the other layers said, and what it may change."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from attrs import field, frozen
+
+from infometis_sdk.engine.names import nearest
+from infometis_sdk.errors import ProjectError
+from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.parameter import Parameter
+from infometis_sdk.model.report import Report, Table
+from infometis_sdk.model.stack import ComposedService, ComposedStack, Setting
+
+__all__ = ("Explanation", "InfluenceReport", "explain", "explain_influence")
+
+
+@frozen(kw_only=True, repr=False)
+class Explanation(Report):
+    """Where one value comes from.
+
+    Attributes:
+        path: ``service.parameter``, or below it.
+        value: the final value; ``None`` when unset.
+        set_by: file and line, or layer, of the word that won.
+        chain: every layer's word on it, lowest layer first.
+        parameter: what the descriptor says of it.
+        affects: where its influence ends; empty for a core parameter, which may change anything.
+
+    """
+
+    path: str
+    value: Any
+    set_by: Origin
+    chain: tuple[Setting, ...] = field(converter=tuple)
+    parameter: Parameter
+    affects: tuple[str, ...] = field(default=(), converter=tuple)
+
+    def headline(self) -> str:
+        """Say the value and who set it."""
+        where = f"{self.set_by.layer}, {self.set_by}" if self.set_by.file else self.set_by.layer
+        return f"{self.path} = {_show(self.value)} ({where})"
+
+    def table(self) -> Table:
+        """Show one row a layer, the one that won marked."""
+        last = len(self.chain) - 1
+        rows = tuple(
+            (
+                "*" if number == last else "",
+                setting.origin.layer,
+                _show(setting.value),
+                str(setting.origin) if setting.origin.file else "",
+            )
+            for number, setting in enumerate(self.chain)
+        )
+        about = f"{self.parameter.type}, scope {self.parameter.scope}, {self.parameter.mutability}"
+        footer = [about]
+        if self.parameter.doc:
+            footer.append(self.parameter.doc)
+        footer.extend(f"may change {path}" for path in self.affects)
+        return Table(
+            title=self.headline(),
+            columns=("", "LAYER", "VALUE", "WHERE"),
+            rows=rows,
+            footer=tuple(footer),
+        )
+
+
+@frozen(kw_only=True, repr=False)
+class InfluenceReport(Report):
+    """What each parameter of each service may change; ``paths`` by ``service.parameter``."""
+
+    stack_id: str
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(converter=tuple)
+
+    def headline(self) -> str:
+        """Count the parameters."""
+        return f"{len(self.rows)} parameters of {self.stack_id} are not core"
+
+    def table(self) -> Table:
+        """Show one row a path."""
+        return Table(
+            title=self.headline(),
+            columns=("PARAMETER", "SCOPE", "MAY CHANGE"),
+            rows=tuple(
+                (name, scope, path) for name, scope, paths in self.rows for path in paths or ("nothing",)
+            ),
+        )
+
+
+def explain(stack: ComposedStack, path: str) -> Explanation:
+    """Tell where a value comes from.
+
+    Args:
+        stack: a composed stack.
+        path: ``service.parameter``, or deeper into a map, such as ``kafka.config.retention``.
+
+    Raises:
+        ProjectError: no such service, parameter or value; with the nearest known name.
+
+    Example:
+        >>> from infometis_sdk.engine.compose import compose
+        >>> from infometis_sdk.model import Environment, Project, Service
+        >>> a = Service(name="a", parameters={"n": Parameter(type="integer", default=1, scope="scale")})
+        >>> stack = compose(Project(name="p", services={"a": a}), Environment("dev", values={"a": {"n": 2}}))
+        >>> explain(stack, "a.n").headline()
+        'a.n = 2 (environment)'
+
+    """
+    name, _, rest = path.partition(".")
+    services = {composed.name: composed for composed in stack.services}
+    if name not in services:
+        raise _unknown("service", name, list(services))
+    composed = services[name]
+    key, _, below = rest.partition(".")
+    known = composed.service.parameters
+    if key not in known:
+        raise _unknown(f"parameter of {name}", key, list(known))
+    value = composed.values[key]
+    for step in below.split(".") if below else ():
+        if not isinstance(value, dict) or step not in value:
+            children = list(value) if isinstance(value, dict) else []
+            raise _unknown(f"value below {name}.{key}", step, [str(child) for child in children])
+        value = value[step]
+    chain = composed.history.get(rest) or _above(composed, rest)
+    return Explanation(
+        path=path,
+        value=value,
+        set_by=chain[-1].origin,
+        chain=chain,
+        parameter=known[key],
+        affects=tuple(str(item) for item in known[key].affects),
+    )
+
+
+def explain_influence(stack: ComposedStack) -> InfluenceReport:
+    """Tell what each parameter that is not core may change.
+
+    Example:
+        >>> from infometis_sdk.engine.compose import compose
+        >>> from infometis_sdk.model import Environment, Project
+        >>> explain_influence(compose(Project(name="p"), Environment("dev"))).headline()
+        '0 parameters of p-dev are not core'
+
+    """
+    return InfluenceReport(
+        stack_id=stack.stack_id,
+        rows=tuple(
+            (f"{composed.name}.{name}", parameter.scope, tuple(str(item) for item in parameter.affects))
+            for composed in stack.services
+            for name, parameter in composed.service.parameters.items()
+            if parameter.scope != "core"
+        ),
+    )
+
+
+def _above(composed: ComposedService, path: str) -> tuple[Setting, ...]:
+    """Return the history of the nearest value above one that came as part of it."""
+    while path and path not in composed.history:
+        path = path.rpartition(".")[0]
+    return composed.history[path]
+
+
+def _unknown(what: str, name: str, known: list[str]) -> ProjectError:
+    fault = Fault(
+        message=f"unknown {what} {name!r}",
+        legal=", ".join(sorted(known)) or "none",
+        nearest=nearest(name, known),
+    )
+    return ProjectError([fault])
+
+
+def _show(value: Any) -> str:  # noqa: ANN401 - any value
+    return "unset" if value is None else repr(value) if not isinstance(value, str) else value
