@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.platform import Access
 
 
-__all__ = ("SERVICE_ACCOUNT", "Channel", "Session", "in_cluster")
+__all__ = ("SERVICE_ACCOUNT", "Channel", "Session", "as_file", "in_cluster", "tls_context")
 
 SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 """Where Kubernetes mounts the credentials of a pod."""
@@ -171,7 +171,7 @@ def _pool(connection: Connection, credentials: Credentials) -> HTTPConnectionPoo
     parts = urlsplit(connection.server)
     common: dict[str, Any] = {"maxsize": POOL_SIZE}
     if parts.scheme == "https":
-        common["ssl_context"] = _tls(connection, credentials)
+        common["ssl_context"] = tls_context(connection, credentials)
         if connection.server_name:
             common["server_hostname"] = connection.server_name
     proxy = connection.proxy or proxy_for(connection.server)
@@ -196,7 +196,13 @@ def _address(url: str) -> str:
     return f"{parts.scheme}://{parts.hostname or ''}" + (f":{parts.port}" if parts.port else "")
 
 
-def _tls(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
+def tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
+    """Return the client side of TLS for a connection.
+
+    Raises:
+        PlatformError: the authority, the certificate or the key is not valid.
+
+    """
     import ssl
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -213,7 +219,7 @@ def _tls(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
     else:
         context.load_default_certs()
     if credentials.certificate:
-        with _as_file(credentials.certificate + credentials.key) as path:
+        with as_file(credentials.certificate + credentials.key) as path:
             try:
                 context.load_cert_chain(path)
             except ssl.SSLError as error:
@@ -223,7 +229,7 @@ def _tls(connection: Connection, credentials: Credentials) -> ssl.SSLContext:
 
 
 @contextmanager
-def _as_file(content: bytes) -> Iterator[str]:
+def as_file(content: bytes) -> Iterator[str]:
     """Give secret bytes a path for as long as OpenSSL needs one: it reads keys from files only.
 
     On Linux the bytes never touch a disk; elsewhere a file with mode 0600 lives for a moment.

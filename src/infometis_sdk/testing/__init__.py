@@ -9,11 +9,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infometis_sdk.testing.fault_proxy import Fault, FaultProxy, Seen
     from infometis_sdk.testing.platform_contract import PlatformContract
 
-__all__ = ("PlatformContract",)
+__all__ = ("Fault", "FaultProxy", "PlatformContract", "Seen")
 
-_HOMES = {"PlatformContract": "infometis_sdk.testing.platform_contract"}
+_HOMES = {
+    "Fault": "infometis_sdk.testing.fault_proxy",
+    "FaultProxy": "infometis_sdk.testing.fault_proxy",
+    "PlatformContract": "infometis_sdk.testing.platform_contract",
+    "Seen": "infometis_sdk.testing.fault_proxy",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
