@@ -178,7 +178,7 @@ def _requests(pod: Object) -> dict[str, tuple[Fraction, str]]:
 def _text(value: Fraction, resource: str) -> str:
     if resource == "cpu":
         return str(value) if value.denominator == 1 else f"{int(value * 1000)}m"
-    for power, suffix in ((30, "Gi"), (20, "Mi"), (10, "Ki")):
+    for power, suffix in ((40, "Ti"), (30, "Gi"), (20, "Mi"), (10, "Ki")):
         if value >= 2**power and (value / 2**power).denominator == 1:
             return f"{value / 2**power}{suffix}"
     return str(value)
