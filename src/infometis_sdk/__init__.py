@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infometis_sdk._adapters.existing import Existing
     from infometis_sdk.model import (
         CancelToken,
         Environment,
@@ -25,6 +26,7 @@ __all__ = (
     "CancelToken",
     "Environment",
     "Event",
+    "Existing",
     "Plan",
     "Project",
     "Run",
@@ -34,7 +36,11 @@ __all__ = (
     "Workspace",
 )
 
-_HOMES = {"Stack": "infometis_sdk.workspace", "Workspace": "infometis_sdk.workspace"}
+_HOMES = {
+    "Existing": "infometis_sdk._adapters.existing",
+    "Stack": "infometis_sdk.workspace",
+    "Workspace": "infometis_sdk.workspace",
+}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name

@@ -28,8 +28,8 @@ class Access:
     """How to reach a cluster.
 
     Attributes:
-        kubeconfig: a file of our own with mode 0600, never the user's default one;
-            ``None`` for the credentials of the pod that we run in.
+        kubeconfig: a file of our own with mode 0600, or where the cluster is not ours, the user's,
+            which is read and never written; ``None`` for the credentials of the pod we run in.
         context: the context in that file; empty for its current one.
         namespaces: the namespaces assigned to a guest; empty when the cluster is ours.
         simulated: true when containers do not really run.
