@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from attrs import field, frozen
 
-from infometis_sdk._serde import nearest, structure
-from infometis_sdk.errors import ProjectError, UnknownPluginError
+from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.fault import Fault
-from infometis_sdk.ports.platform import Platform, PlatformContext, PlatformSpec
+from infometis_sdk.ports.platform import Platform, PlatformContext
 
 if TYPE_CHECKING:
     from infometis_sdk.workspace.workspace import Workspace
@@ -47,13 +47,20 @@ def choose(workspace: Workspace, environment: Environment, stack_id: str) -> Cho
         ProjectError: its settings are wrong.
 
     """
-    spec, settings, shared = _settings(workspace, environment)
+    wanted, shared = environment.platform, ""
+    if isinstance(wanted, Mapping):
+        shared = str(wanted.get("cluster", ""))
+        wanted = {key: value for key, value in wanted.items() if key != "cluster"}
+    try:
+        spec, settings = workspace.plugins.platform(wanted)
+    except ProjectError as error:
+        raise ProjectError([_placed(fault, environment) for fault in error.faults]) from None
     owner = workspace.project.id or workspace.project.name
     cluster = f"{owner}-{shared}" if shared else stack_id
     context = PlatformContext(
         cluster=cluster,
         state_dir=workspace.state_dir / "clusters" / spec.name / cluster,
-        cache_dir=workspace.cache_dir / spec.name,
+        cache_dir=workspace.cache_dir,
     )
     return ChosenPlatform(
         name=spec.name,
@@ -63,36 +70,7 @@ def choose(workspace: Workspace, environment: Environment, stack_id: str) -> Cho
     )
 
 
-def _settings(workspace: Workspace, environment: Environment) -> tuple[PlatformSpec, Any, str]:
-    specs = workspace.plugins.platforms()
-    given = environment.platform
-    if not isinstance(given, Mapping):
-        for spec in specs.values():
-            if type(given) is spec.settings:
-                return spec, given, ""
-        msg = f"no installed platform has settings of the class {type(given).__name__}"
-        raise UnknownPluginError(msg, hint=f"installed: {', '.join(specs) or 'none'}")
-    fields = dict(given)
-    name, shared = str(fields.pop("type", "")), str(fields.pop("cluster", ""))
-    known = specs.get(name)
-    if known is None:
-        workspace.plugins.explain_missing("platform", name)
-        near = nearest(name, tuple(specs))
-        msg = f"environment {environment.name} names the platform {name!r}, which nobody offers"
-        hint = f"did you mean {near!r}? " if near else ""
-        raise UnknownPluginError(
-            msg, plugin=name, hint=f"{hint}installed: {', '.join(specs) or 'none'}"
-        )
-    settings, faults = structure(
-        known.settings,
-        fields,
-        path="platform",
-        file=environment.origin.file,
-        layer="environment",
-        lines={path: where.line for path, where in environment.sources.items()},
-    )
-    if faults:
-        raise ProjectError(faults)
-    if settings is None:
-        raise ProjectError((Fault(message="the platform's settings cannot be read"),))
-    return known, settings, shared
+def _placed(fault: Fault, environment: Environment) -> Fault:
+    """Add the file and the line to a fault in the platform's settings."""
+    origin = environment.sources.get(fault.path, environment.origin)
+    return attrs.evolve(fault, origin=origin)
