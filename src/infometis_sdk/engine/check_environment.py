@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from infometis_sdk.engine import quantity
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.engine.patches import path_fault
+from infometis_sdk.model.environment import FOREIGN_ACTIONS, POD_SECURITY_LEVELS
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.secret import SecretRef
 
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ("environment_faults",)
 
-_POD_SECURITY = ("privileged", "baseline", "restricted")
-_FOREIGN = ("keep", "remove")
 _FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _YIELD = re.compile(r"[^:]+:[^:]*:[^:]+")
 _KEYS: Mapping[str, tuple[str, ...]] = {
@@ -84,8 +83,8 @@ def _keys(credential: Credential) -> tuple[str, ...]:
 def _policy_faults(environment: Environment) -> Iterator[Fault]:
     policies = environment.policies
     for path, word, legal in (
-        ("policies.pod_security", policies.pod_security, _POD_SECURITY),
-        ("policies.drift.foreign", policies.drift.foreign, _FOREIGN),
+        ("policies.pod_security", policies.pod_security, POD_SECURITY_LEVELS),
+        ("policies.drift.foreign", policies.drift.foreign, FOREIGN_ACTIONS),
     ):
         if word and word not in legal:
             yield _fault(environment, path, f"unknown word {word!r}", legal=", ".join(legal),

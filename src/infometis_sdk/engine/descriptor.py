@@ -9,20 +9,21 @@ from infometis_sdk.engine import values as checks
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.engine.reach import out_of_reach
 from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.parameter import MUTABILITIES, SCOPES, TYPES, Parameter
-from infometis_sdk.model.service import Service
+from infometis_sdk.model.parameter import MUTABILITIES, SCOPES, SHRINKS, TYPES, Parameter
+from infometis_sdk.model.service import (
+    CREDENTIAL_TYPES,
+    DERIVED_FORMS,
+    DOWNGRADES,
+    PATH_STYLES,
+    PROTOCOLS,
+    ROTATIONS,
+    Service,
+)
 
 __all__ = ("faults_of",)
 
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_SHRINKS = ("allow", "never", "drain")
-_PROTOCOLS = ("http", "https", "tcp", "kafka")
-_PATH_STYLES = ("native", "strip", "host")
-_CREDENTIAL_TYPES = ("password", "key", "cluster-id", "tls")
-_DERIVED = ("htpasswd", "bcrypt")
-_ROTATIONS = ("restart", "never")
-_DOWNGRADES = ("never", "allow")
 _PORT_MAX = 65535
 # A Kubernetes Service's name is a DNS label of 63; "-headless" and the like need some room.
 _NAME_MAX = 40
@@ -96,21 +97,21 @@ def _faults(service: Service) -> Iterator[Fault]:
         path = f"endpoints.{name}"
         if not 1 <= endpoint.port <= _PORT_MAX:
             yield _fault(service, f"{path}.port", "not a port", found=endpoint.port, legal=f"1 to {_PORT_MAX}")
-        yield from _choice(service, f"{path}.protocol", endpoint.protocol, _PROTOCOLS)
-        yield from _choice(service, f"{path}.path_style", endpoint.path_style, _PATH_STYLES)
+        yield from _choice(service, f"{path}.protocol", endpoint.protocol, PROTOCOLS)
+        yield from _choice(service, f"{path}.path_style", endpoint.path_style, PATH_STYLES)
     for name, credential in service.credentials.items():
         path = f"credentials.{name}"
-        yield from _choice(service, f"{path}.type", credential.type, _CREDENTIAL_TYPES)
-        yield from _choice(service, f"{path}.rotation", credential.rotation, _ROTATIONS)
+        yield from _choice(service, f"{path}.type", credential.type, CREDENTIAL_TYPES)
+        yield from _choice(service, f"{path}.rotation", credential.rotation, ROTATIONS)
         for form in credential.derived:
-            yield from _choice(service, f"{path}.derived", form, _DERIVED)
+            yield from _choice(service, f"{path}.derived", form, DERIVED_FORMS)
     for name, check in service.checks.items():
         yield from _choice(service, f"checks.{name}.endpoint", check.endpoint, service.endpoints)
         if check.credential:
             yield from _choice(service, f"checks.{name}.credential", check.credential, service.credentials)
     if service.metrics:
         yield from _choice(service, "metrics.endpoint", service.metrics.endpoint, service.endpoints)
-    yield from _choice(service, "upgrade.downgrade", service.upgrade.downgrade, _DOWNGRADES)
+    yield from _choice(service, "upgrade.downgrade", service.upgrade.downgrade, DOWNGRADES)
 
 
 def _parameter_faults(service: Service, path: str, name: str, parameter: Parameter) -> Iterator[Fault]:
@@ -119,7 +120,7 @@ def _parameter_faults(service: Service, path: str, name: str, parameter: Paramet
                      legal="letters, digits and underscores")  # fmt: skip
     yield from _choice(service, f"{path}.scope", parameter.scope, SCOPES)
     yield from _choice(service, f"{path}.mutability", parameter.mutability, MUTABILITIES)
-    yield from _choice(service, f"{path}.shrink", parameter.shrink, _SHRINKS)
+    yield from _choice(service, f"{path}.shrink", parameter.shrink, SHRINKS)
     if parameter.type not in TYPES:
         yield from _choice(service, f"{path}.type", parameter.type, TYPES)
         return

@@ -11,7 +11,9 @@ from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.secret import SecretRef
 
 __all__ = (
+    "FOREIGN_ACTIONS",
     "MODES",
+    "POD_SECURITY_LEVELS",
     "Border",
     "DriftPolicy",
     "Environment",
@@ -22,6 +24,8 @@ __all__ = (
 )
 
 MODES = ("independent", "shared")
+FOREIGN_ACTIONS = ("keep", "remove")
+POD_SECURITY_LEVELS = ("privileged", "baseline", "restricted")
 
 
 @frozen(kw_only=True)

@@ -6,10 +6,11 @@ from typing import Any
 
 from attrs import field, frozen
 
-__all__ = ("MUTABILITIES", "SCOPES", "TYPES", "Influence", "Parameter")
+__all__ = ("MUTABILITIES", "SCOPES", "SHRINKS", "TYPES", "Influence", "Parameter")
 
 SCOPES = ("core", "scale", "platform", "border")
 MUTABILITIES = ("live", "restart", "create-only")
+SHRINKS = ("allow", "never", "drain")
 TYPES = ("string", "integer", "number", "boolean", "quantity", "list", "map")
 
 

@@ -12,6 +12,12 @@ from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.parameter import Parameter
 
 __all__ = (
+    "CREDENTIAL_TYPES",
+    "DERIVED_FORMS",
+    "DOWNGRADES",
+    "PATH_STYLES",
+    "PROTOCOLS",
+    "ROTATIONS",
     "Check",
     "Credential",
     "Endpoint",
@@ -22,6 +28,13 @@ __all__ = (
     "ServiceSource",
     "Upgrade",
 )
+
+PROTOCOLS = ("http", "https", "tcp", "kafka")
+PATH_STYLES = ("native", "strip", "host")
+CREDENTIAL_TYPES = ("password", "key", "cluster-id", "tls")
+DERIVED_FORMS = ("htpasswd", "bcrypt")
+ROTATIONS = ("restart", "never")
+DOWNGRADES = ("never", "allow")
 
 
 @frozen(kw_only=True)
