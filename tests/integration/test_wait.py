@@ -38,6 +38,7 @@ FAST = Timing(patience=0.1, settle=0.5, explain=0.5, interval=0.3, heartbeat=1)
 
 @pytest.fixture(scope="module")
 def cluster(embedded_access: Access) -> Cluster:
+    """Give the cluster of this run."""
     return open_cluster(embedded_access)
 
 
@@ -52,6 +53,7 @@ class Stack:
         self._apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})
 
     def add(self, obj: dict[str, Any], service: str = "app") -> ObjectRef:
+        """Apply an object and want it."""
         meta = {
             "namespace": self.namespace,
             **obj["metadata"],
@@ -69,6 +71,7 @@ class Stack:
         return self.cluster.write(write, Run.within(30)).object
 
     def set(self, needs: Mapping[str, tuple[str, ...]] | None = None) -> ManifestSet:
+        """Return what is wanted."""
         order = tuple(dict.fromkeys(m.service for m in self.manifests))
         return ManifestSet(
             stack_id=self.namespace,
@@ -87,6 +90,7 @@ class Stack:
         timing: Timing = FAST,
         **options: Any,
     ) -> HealthReport:
+        """Wait as the engine would."""
         return wait(
             self.cluster,
             self.set(needs),
@@ -98,6 +102,7 @@ class Stack:
         )
 
     def fails(self, **options: Any) -> NotReadyError:
+        """Wait in vain."""
         with pytest.raises(NotReadyError) as caught:
             self.wait(**options)
         return caught.value
@@ -105,6 +110,7 @@ class Stack:
 
 @pytest.fixture
 def stack(cluster: Cluster, namespace_name: str) -> Iterator[Stack]:
+    """Give an empty stack in a namespace of its own."""
     made = Stack(cluster, namespace_name)
     yield made
     ref = ObjectRef(api_version="v1", kind="Namespace", name=namespace_name)
@@ -112,6 +118,7 @@ def stack(cluster: Cluster, namespace_name: str) -> Iterator[Stack]:
 
 
 def pod_spec(**extra: Any) -> dict[str, Any]:
+    """Make a pod's spec."""
     requests = extra.pop("requests", {"cpu": "10m", "memory": "16Mi"})
     container = {
         "name": "main",
@@ -122,6 +129,7 @@ def pod_spec(**extra: Any) -> dict[str, Any]:
 
 
 def workload(kind: str, name: str, *, replicas: int = 1, **extra: Any) -> dict[str, Any]:
+    """Make a Deployment or the like."""
     labels = {"app": name}
     spec: dict[str, Any] = {
         "replicas": replicas,
@@ -134,6 +142,7 @@ def workload(kind: str, name: str, *, replicas: int = 1, **extra: Any) -> dict[s
 
 
 def job(name: str, **spec: Any) -> dict[str, Any]:
+    """Make a Job."""
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -146,6 +155,7 @@ def job(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def claim(name: str, **spec: Any) -> dict[str, Any]:
+    """Make a PersistentVolumeClaim."""
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
@@ -159,6 +169,7 @@ def claim(name: str, **spec: Any) -> dict[str, Any]:
 
 
 def item(report: HealthReport, ref: ObjectRef) -> HealthItem:
+    """Return what a report says of an object."""
     return next(i for i in report.items if i.ref == ref)
 
 
@@ -190,9 +201,7 @@ def test_workloads_become_ready(stack: Stack) -> None:
 
 def test_unschedulable(stack: Stack) -> None:
     """A pod that no node can hold fails early; the reason names the short resource and a node."""
-    ref = stack.add(
-        workload("Deployment", "big", requests={"cpu": "10m", "memory": "64Ti"}), "big"
-    )
+    ref = stack.add(workload("Deployment", "big", requests={"cpu": "10m", "memory": "64Ti"}), "big")
     other = stack.add(workload("Deployment", "small"), "small")
 
     error = stack.fails()
@@ -283,9 +292,7 @@ def test_failing_job(stack: Stack) -> None:
             "spec": {
                 **job("j", activeDeadlineSeconds=1)["spec"],
                 # No node takes the pod, so it never completes.
-                "template": {
-                    "spec": pod_spec(restartPolicy="Never", nodeSelector={"no": "node"})
-                },
+                "template": {"spec": pod_spec(restartPolicy="Never", nodeSelector={"no": "node"})},
             },
         }
     )
@@ -462,12 +469,13 @@ def test_status(stack: Stack) -> None:
 def test_api_server_restarts(tmp_path: Path, embedded_access: Access) -> None:
     """An API server that is killed while we wait and comes back does not end the wait."""
     del embedded_access  # the binaries are there then
+    from tests.conftest import cache_dir
+
     from infometis_platform_embedded import Embedded
     from infometis_platform_embedded.layout import Layout
     from infometis_platform_embedded.life import parts
     from infometis_platform_embedded.platform import EmbeddedPlatform
     from infometis_sdk.ports.platform import PlatformContext
-    from tests.conftest import cache_dir
 
     context = PlatformContext(
         cluster="restart", state_dir=tmp_path / "state", cache_dir=cache_dir()
