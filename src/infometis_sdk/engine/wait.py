@@ -36,8 +36,10 @@ __all__ = ("Timing", "wait")
 QUICK = 0.2
 """Seconds after the first look; what takes no time shall not wait for the rhythm of the rest."""
 
-LOOK_SECONDS = 20.0
-"""One look may take that long; an API server that hangs is asked again."""
+LOOK_SECONDS = 8.0
+LOOK_SECONDS_MAX = 64.0
+"""One look may take that long, twice as long after each one that was too short: an API server that
+hangs is asked again soon enough to tell the user, and a slow one gets its time."""
 
 LAST_WORDS_SECONDS = 5.0
 """For events and logs once the time is used up: an error without a reason helps nobody."""
@@ -125,6 +127,7 @@ class _Waiting:
     troubles: list[Tracker] = field(factory=list)
     _said: dict[str, str] = field(factory=dict)
     _looked: float | None = None
+    _patience: float = LOOK_SECONDS
     _explained: float = field(factory=time.monotonic)
     _spoke: float = field(factory=time.monotonic)
 
@@ -154,7 +157,7 @@ class _Waiting:
         try:
             seen = self.surveyor.survey(
                 [t.target for t in open_],
-                evolve(self.run, deadline=min(self.run.deadline, now + LOOK_SECONDS)),
+                evolve(self.run, deadline=min(self.run.deadline, now + self._patience)),
                 explain=explain,
                 running=frozenset(t.key for t in open_ if t.ran),
             )
@@ -162,13 +165,14 @@ class _Waiting:
             if not self._passes(error):
                 raise
             self.outage = error.message
+            self._patience = min(2 * self._patience, LOOK_SECONDS_MAX)
             return False
         if explain:
             self._explained = now
         # Time that nobody looked through (an outage, a machine that slept) is not held against
         # the objects.
         gap = 0.0 if self._looked is None else min(now - self._looked, 3 * self.timing.interval)
-        self.outage, self._looked = "", now
+        self.outage, self._looked, self._patience = "", now, LOOK_SECONDS
         for service in self._services():
             self._judge(service, [t for t in open_ if t.target.service == service], seen, now, gap)
         return True
