@@ -276,21 +276,29 @@ def _keys(tree: jinja2.nodes.Template, unknown: set[str]) -> Iterable[tuple[str,
     """Yield each constant key that is asked of a name of the context, as in ``params.replicas``."""
     from jinja2 import nodes
 
-    # ``x is defined`` and ``x | default(…)`` may ask for what is not there.
-    lenient = {
+    asked: list[tuple[str, str, int]] = []
+    lenient: set[tuple[str, str]] = set()
+    # What a template tests with ``is defined`` or gives a default, it may ask for anywhere.
+    tolerant = {
         id(below)
         for kind in (nodes.Test, nodes.Filter)
         for node in tree.find_all(kind)
         if node.name in ("defined", "undefined", "default", "d")
-        for below in node.find_all(nodes.Expr)
+        for below in (node.node, *node.find_all((nodes.Getattr, nodes.Getitem)))
     }
     for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        if id(node) in lenient or not isinstance(node.node, nodes.Name) or node.node.name not in unknown:
+        if not isinstance(node.node, nodes.Name) or node.node.name not in unknown:
             continue
         if isinstance(node, nodes.Getattr):
-            yield node.node.name, node.attr, node.lineno
+            key = node.attr
         elif isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
-            yield node.node.name, node.arg.value, node.lineno
+            key = node.arg.value
+        else:
+            continue
+        asked.append((node.node.name, key, node.lineno))
+        if id(node) in tolerant:
+            lenient.add((node.node.name, key))
+    return [found for found in asked if found[:2] not in lenient]
 
 
 def _barred(tree: jinja2.nodes.Template) -> list[tuple[int, str, str]]:
