@@ -1,0 +1,61 @@
+"""The platform ``existing`` keeps every promise of a platform, however it logs in."""
+
+from __future__ import annotations
+
+import secrets
+from pathlib import Path
+
+import pytest
+
+from infometis_sdk._adapters.existing import Existing, ExistingPlatform
+from infometis_sdk.ports.platform import Access
+from infometis_sdk.testing.platform_contract import PlatformContract, PlatformFactory
+from tests.identities import kubeconfig, plugin, service_account
+
+pytestmark = pytest.mark.contract
+
+
+def _factory(access: Access) -> PlatformFactory:
+    settings = Existing(kubeconfig=str(access.kubeconfig), context=access.context)
+    return lambda context: ExistingPlatform(settings, context)
+
+
+@pytest.fixture(scope="module")
+def token(embedded_access: Access) -> str:
+    """Give a token of a service account."""
+    return service_account(embedded_access, f"existing-{secrets.token_hex(4)}")
+
+
+class TestClientCertificate(PlatformContract):
+    """A kubeconfig with a client certificate."""
+
+    owner = False
+
+    @pytest.fixture
+    def platform_factory(self, embedded_access: Access) -> PlatformFactory:
+        return _factory(embedded_access)
+
+
+class TestToken(PlatformContract):
+    """A kubeconfig with the token of a service account."""
+
+    owner = False
+
+    @pytest.fixture
+    def platform_factory(
+        self, embedded_access: Access, token: str, tmp_path: Path
+    ) -> PlatformFactory:
+        return _factory(kubeconfig(tmp_path / "token.yaml", embedded_access, {"token": token}))
+
+
+class TestCredentialPlugin(PlatformContract):
+    """A kubeconfig with a credential plugin."""
+
+    owner = False
+
+    @pytest.fixture
+    def platform_factory(
+        self, embedded_access: Access, token: str, tmp_path: Path
+    ) -> PlatformFactory:
+        user = plugin(tmp_path / "plugin", token, seconds=600)
+        return _factory(kubeconfig(tmp_path / "plugin.yaml", embedded_access, user))
