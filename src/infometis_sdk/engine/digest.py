@@ -6,6 +6,7 @@ of the render format. Values of scale, platform and border parameters are no par
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -126,10 +127,19 @@ def _inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
 
 def _data(value: Any) -> Any:  # noqa: ANN401 - any frozen value
     """Turn values of the model into plain data, with text in NFC."""
-    if attrs.has(type(value)):
-        return {a.name: _data(getattr(value, a.name)) for a in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return {normal_text(str(key)): _data(item) for key, item in value.items()}
+    if isinstance(value, str):
+        return value if value.isascii() and "\r" not in value else normal_text(value)
+    if value is None or isinstance(value, (bool, int, float)):
+        return value
     if isinstance(value, (list, tuple)):
         return [_data(item) for item in value]
-    return normal_text(value) if isinstance(value, str) else plain(value)
+    if isinstance(value, Mapping):
+        return {_data(str(key)): _data(item) for key, item in value.items()}
+    if attrs.has(type(value)):
+        return {name: _data(getattr(value, name)) for name in _names(type(value))}
+    return plain(value)
+
+
+@functools.cache
+def _names(kind: type) -> tuple[str, ...]:
+    return tuple(a.name for a in attrs.fields(kind))

@@ -52,12 +52,20 @@ def pod_spec(obj: Mapping[str, Any]) -> dict[str, Any] | None:
     return spec if isinstance(spec, dict) else None
 
 
-def pod_metadata(obj: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Return the metadata of the pods that a workload makes, or ``None``."""
+def pod_metadata(obj: Mapping[str, Any], *, make: bool = False) -> dict[str, Any] | None:
+    """Return the metadata of the pods that a workload makes, or ``None``.
+
+    Args:
+        obj: any object.
+        make: add empty metadata, in place, where a workload's pods have none.
+
+    """
     template = _template(obj)
     if not isinstance(template, dict) or not isinstance(template.get("spec"), dict):
         return None
-    metadata = template.setdefault("metadata", {})
+    if make:
+        template.setdefault("metadata", {})
+    metadata = template.get("metadata")
     return metadata if isinstance(metadata, dict) else None
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -215,7 +216,8 @@ def render_service(
         origin = service.origin if service.origin.file else Origin(layer="base")
         items = manifest.get("items") if str(manifest.get("kind", "")).endswith("List") else None
         for item in items if isinstance(items, Sequence) else (manifest,):
-            if fault := _shape_fault(item, origin, f"manifests[{number}]"):
+            path = f"manifests[{number}]"
+            if fault := _shape_fault(item, origin, path) or _key_fault(item, origin, path):
                 faults.append(fault)
             else:
                 drafts.append(
@@ -228,10 +230,11 @@ def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], 
     """Read the objects that one template printed."""
     documents, broken = load_all(text, file=origin.file, layer="base", lines=False)
     lines = text.split("\n")
+    marks = _Marks.of(lines)
     faults = [
         attrs.evolve(
             fault,
-            origin=attrs.evolve(origin, line=_line(lines, fault.origin.line, fault.origin.line)),
+            origin=attrs.evolve(origin, line=marks.line(fault.origin.line, fault.origin.line)),
             found=_MARK.sub("", fault.found or _row(lines, fault.origin.line)),
         )
         for fault in broken
@@ -239,7 +242,7 @@ def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], 
     drafts: list[Draft] = []
     starts = [document.line for document in documents]
     for document, end in zip(documents, [*(start - 1 for start in starts[1:]), len(lines)], strict=True):
-        here = attrs.evolve(origin, line=_line(lines, document.line, end))
+        here = attrs.evolve(origin, line=marks.line(document.line, end))
         items = [document.data]
         if isinstance(document.data, dict) and document.data.get("kind") == "List":
             items = list(document.data.get("items") or ())
@@ -257,16 +260,28 @@ def _row(lines: Sequence[str], number: int) -> str:
     return lines[number - 1].strip() if 0 < number <= len(lines) else ""
 
 
-def _line(lines: Sequence[str], start: int, end: int) -> int:
-    """Return the template's line of the ``kind:`` between two rendered lines, or the last one before."""
-    found = 0
-    for number, line in enumerate(lines[:end], 1):
-        match = _MARK.search(line)
-        if match:
-            found = int(match[1])
-            if number >= start:
-                break
-    return found
+@define
+class _Marks:
+    """The lines of ``kind:`` in a rendered text, each with its line in the template."""
+
+    rendered: list[int]
+    template: list[int]
+
+    @classmethod
+    def of(cls, lines: Sequence[str]) -> _Marks:
+        found = [
+            (number, int(match[1]))
+            for number, line in enumerate(lines, 1)
+            if line.startswith("kind:") and (match := _MARK.search(line))
+        ]
+        return cls([pair[0] for pair in found], [pair[1] for pair in found])
+
+    def line(self, start: int, end: int) -> int:
+        """Return the template's line of the first mark in a range, or of the last one before it."""
+        at = bisect_left(self.rendered, start)
+        if at < len(self.rendered) and self.rendered[at] <= end:
+            return self.template[at]
+        return self.template[at - 1] if at else 0
 
 
 def _shape_fault(item: Any, origin: Origin, path: str) -> Fault | None:  # noqa: ANN401 - from YAML
@@ -281,9 +296,14 @@ def _shape_fault(item: Any, origin: Origin, path: str) -> Fault | None:  # noqa:
             what = item.get("kind") or "object"
             return Fault(message=f"a {what} without {key}", origin=origin, path=path,
                          found="" if value is None else repr(value), legal="text")  # fmt: skip
+    return None
+
+
+def _key_fault(item: Mapping[str, Any], origin: Origin, path: str) -> Fault | None:
+    """Check the keys of an object built in code; what was read from YAML has text keys only."""
     if bad := _odd_key(item, ""):
-        return Fault(message=f"a key that is not text, below {bad or 'the top'}", origin=origin, path=path,
-                     legal="keys in quotes")  # fmt: skip
+        return Fault(message="a key that is not text", origin=origin, path=f"{path}.{bad}",
+                     legal="text")  # fmt: skip
     return None
 
 
@@ -403,7 +423,7 @@ def _checksums(drafts: Iterable[Draft]) -> None:
         if draft.raw or obj["kind"] in ("Job", "Pod"):
             continue
         spec = podspec.pod_spec(obj)
-        metadata = podspec.pod_metadata(obj)
+        metadata = podspec.pod_metadata(obj, make=True)
         if spec is None or metadata is None:
             continue
         namespace = obj["metadata"].get("namespace", "")
