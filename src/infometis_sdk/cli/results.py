@@ -1,0 +1,76 @@
+"""stdout holds the result and nothing else: text for people, or one document for programs."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from infometis_sdk.cli.options import Options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+    from infometis_sdk.model.report import Report
+
+__all__ = ("emit", "paint", "say", "show", "stderr_console", "write")
+
+
+def emit(document: Any, options: Options) -> None:  # noqa: ANN401 - any plain data
+    """Write one document in the format that was asked for."""
+    if options.output == "yaml":
+        from infometis_sdk._yaml import dump_yaml
+
+        write(dump_yaml(document))
+        return
+    import json
+
+    write(json.dumps(document, indent=2, ensure_ascii=False) + "\n")
+
+
+def show(report: Report, options: Options) -> None:
+    """Write a report: a coloured table on a terminal, plain text elsewhere, or a document."""
+    if options.output != "text":
+        emit(report.to_dict(), options)
+        return
+    if not sys.stdout.isatty():
+        write(f"{report}\n")
+        return
+    _console(options, stderr=False).print(report)
+
+
+def write(text: str) -> None:
+    """Write text to stdout as it is."""
+    click.echo(text, nl=False)
+
+
+def say(message: str, options: Options) -> None:
+    """Tell people something on stderr, unless they asked for quiet."""
+    if not options.quiet:
+        click.echo(message, err=True)
+
+
+def stderr_console(options: Options) -> Console | None:
+    """Return a console on stderr; ``None`` where that is no terminal and lines do."""
+    if not sys.stderr.isatty():
+        return None
+    return _console(options, stderr=True)
+
+
+def paint(*parts: tuple[str, str]) -> Text:
+    """Join texts with their styles; what they hold is never read as markup."""
+    from rich.text import Text
+
+    return Text.assemble(*parts)
+
+
+def _console(options: Options, *, stderr: bool) -> Console:
+    from rich.console import Console
+
+    plain = not options.color or bool(os.environ.get("NO_COLOR"))
+    return Console(
+        stderr=stderr, no_color=plain or None, highlight=False, markup=False, emoji=False
+    )

@@ -1,0 +1,79 @@
+"""``up``: everything from nothing to ready."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from infometis_sdk.cli import asking, session
+from infometis_sdk.cli.options import Options, verb
+from infometis_sdk.cli.results import show
+from infometis_sdk.cli.verbs import choices
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.report import UpReport
+    from infometis_sdk.workspace import Stack
+
+__all__ = ("up",)
+
+
+@verb("up", short_help="Make the cluster, plan, apply, and wait until ready.")
+@choices.services
+@choices.confirm
+@choices.adopting
+@click.option(
+    "--check/--no-check",
+    default=True,
+    help="With --no-check, what is not ready is shown and is no error.",
+)
+def up(  # noqa: PLR0913 - every option is a decision of the caller
+    options: Options,
+    *,
+    services: tuple[str, ...],
+    confirm: str,
+    adopt: tuple[str, ...],
+    accept_data_loss: tuple[str, ...],
+    check: bool,
+) -> None:
+    """Make or start the cluster, plan, apply, and wait until every service is ready.
+
+    May be run again at any time: it goes on where it was, and does nothing where nothing is to do.
+    With services named, only they are applied and waited for, and nothing is pruned.
+    """
+    from infometis_sdk.errors import PlanRefusedError
+
+    stack = session.stack(options)
+
+    def once(confirm: str) -> UpReport:
+        return _up(stack, options, services, confirm, adopt, accept_data_loss, check=check)
+
+    try:
+        report = once(confirm)
+    except PlanRefusedError as error:
+        given = asking.confirmation(error.plan, options)
+        if not given:
+            raise
+        report = once(given)
+    show(report, options)
+
+
+def _up(  # noqa: PLR0913 - what the options say
+    stack: Stack,
+    options: Options,
+    services: tuple[str, ...],
+    confirm: str,
+    adopt: tuple[str, ...],
+    data_loss: tuple[str, ...],
+    *,
+    check: bool,
+) -> UpReport:
+    with session.running(options, session.UP, f"up {stack.name}") as run:
+        return stack.up(
+            services,
+            check=check,
+            confirm=confirm,
+            adopt=adopt,
+            accept_data_loss=data_loss,
+            run=run,
+        )
