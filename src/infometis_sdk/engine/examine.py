@@ -12,14 +12,20 @@ from infometis_sdk.engine.fieldset import Owner, Path, ours, without
 from infometis_sdk.engine.fingerprint import content
 from infometis_sdk.engine.marks import DIGEST
 from infometis_sdk.engine.paths import leaves
-from infometis_sdk.errors import ClusterError, ConflictError, ForbiddenError, InvalidError
+from infometis_sdk.errors import (
+    ClusterError,
+    ConflictError,
+    InvalidError,
+    ThrottledError,
+    UnauthorizedError,
+)
 from infometis_sdk.model.environment import DriftPolicy
 from infometis_sdk.model.plan import Change, Decision
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Cluster, Write
 
-__all__ = ("Examination", "Rules", "changes", "dry_run", "examine", "replaceable", "state_of")
+__all__ = ("Examination", "Rules", "about_object", "changes", "dry_run", "examine", "replaceable", "state_of")
 
 _REPLACEABLE = frozenset({"Job", "Deployment", "StatefulSet", "DaemonSet"})
 """Kinds that may be deleted and made again: nothing of theirs is lost but their pods
@@ -57,6 +63,14 @@ class Examination:
     problems: tuple[str, ...] = field(default=(), converter=tuple)
     warnings: tuple[str, ...] = field(default=(), converter=tuple)
     foreign: tuple[tuple[Path, Owner, Any], ...] = field(default=(), converter=tuple)
+
+
+def about_object(error: ClusterError) -> bool:
+    """Whether an error is the API server's (or a webhook's) word on one object, not on us or the line.
+
+    A broken admission webhook answers 500 for the object that it should have judged.
+    """
+    return error.status != 0 and not isinstance(error, (UnauthorizedError, ThrottledError))
 
 
 def state_of(desired: Mapping[str, Any], live: Mapping[str, Any]) -> str:
@@ -166,7 +180,9 @@ def examine(
                 foreign=foreign,
             )
         return _refused(desired, live, payload, decisions, foreign, error)
-    except ForbiddenError as error:
+    except ClusterError as error:
+        if not about_object(error):
+            raise
         return _refused(desired, live, payload, decisions, foreign, error)
     found = changes(live, after)
     if not found and ours(after, rules.manager) == ours(live, rules.manager):

@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from infometis_sdk.engine.conflicts import DEPLOYERS
 from infometis_sdk.engine.credentials import PENDING, key_of, key_ref, reader_hash, secret_data
-from infometis_sdk.engine.examine import Examination, Rules, dry_run, examine
+from infometis_sdk.engine.examine import Examination, Rules, about_object, dry_run, examine
 from infometis_sdk.engine.fieldset import Path, display, entries, ours, proven
 from infometis_sdk.engine.fingerprint import fingerprint
 from infometis_sdk.engine.guards import guard
@@ -25,7 +25,7 @@ from infometis_sdk.engine.prune import prune
 from infometis_sdk.engine.release import latest, read_releases
 from infometis_sdk.engine.seal import seal, with_annotation
 from infometis_sdk.engine.volumes import claim_names, grow
-from infometis_sdk.errors import ClusterError, ForbiddenError, InvalidError, WrongClusterError
+from infometis_sdk.errors import ClusterError, ForbiddenError, WrongClusterError
 from infometis_sdk.model.plan import Decision, Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import plain
@@ -297,7 +297,9 @@ def _creation(  # noqa: PLR0913 - the parts of one decision
     else:
         try:
             _, warnings = dry_run(cluster, ref, obj, manager, run, force=False)
-        except (InvalidError, ForbiddenError) as error:
+        except ClusterError as error:
+            if not about_object(error):
+                raise
             problems = (f"the API server refuses it: {' '.join(error.message.split())}",)
     return PlanItem(
         action="create",
