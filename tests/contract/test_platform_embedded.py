@@ -18,6 +18,7 @@ class TestDetached(PlatformContract):
 
     @pytest.fixture
     def platform_factory(self) -> PlatformFactory:
+        """Give clusters of two nodes."""
         return lambda context: EmbeddedPlatform(Embedded(nodes=2), context)
 
 
@@ -28,4 +29,5 @@ class TestEphemeral(PlatformContract):
 
     @pytest.fixture
     def platform_factory(self) -> PlatformFactory:
+        """Give clusters that end with this process."""
         return lambda context: EmbeddedPlatform(Embedded(lifetime="ephemeral"), context)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +73,11 @@ class Layout:
     def log(self, part: str) -> Path:
         """Return the log file of a part."""
         return self.logs / f"{part}.log"
+
+    def open_log(self, part: str) -> BinaryIO:
+        """Open the log file of a part, readable by this user only, to add to it."""
+        descriptor = os.open(self.log(part), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        return os.fdopen(descriptor, "ab")
 
     def remove(self) -> None:
         """Remove what is ours, the lock last, and the directory if that leaves it empty.

@@ -64,7 +64,7 @@ def spawn(plan: Plan, layout: Layout) -> None:
         lifeline, ours = os.pipe()
         command.append(str(os.getpid()))
     try:
-        with layout.log("supervisor").open("ab") as log:
+        with layout.open_log("supervisor") as log:
             done = subprocess.run(  # noqa: S603
                 command,
                 stdin=lifeline if plan.ephemeral else subprocess.DEVNULL,
@@ -102,7 +102,7 @@ def wait_ready(plan: Plan, layout: Layout, run: Run) -> None:
 
     """
     seen: set[str] = set()
-    while not is_ready(plan.ports["api"], layout.pki / "ca.crt"):
+    while not is_ready(plan.ports["api"], layout.pki / "ca.crt", timeout=2.0):
         for name, part in parts(layout).items():
             if part.get("running") and name not in seen:
                 seen.add(name)

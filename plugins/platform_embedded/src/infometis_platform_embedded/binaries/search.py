@@ -44,8 +44,8 @@ def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
     tried: list[str] = []
     found = _explicit(settings, run, tried)
     cache = cache_folder(settings, cache_dir)
-    if not _missing(found | _cached(cache)):
-        return _result(found | _cached(cache))
+    if not _missing(_cached(cache) | found):
+        return _result(_cached(cache) | found)
     subject = f"Kubernetes {settings.kubernetes}"
 
     def waiting(_seconds: float) -> None:
@@ -55,9 +55,9 @@ def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
 
     with hold(cache.with_name(f".{cache.name}.lock"), waiting):
         cache.mkdir(parents=True, exist_ok=True)
-        lacking = _missing(found | _cached(cache))
+        lacking = _missing(_cached(cache) | found)
         if not lacking:
-            return _result(found | _cached(cache))
+            return _result(_cached(cache) | found)
         tried.append(f"cache {cache}: lacks {', '.join(lacking)}")
         run.emit(Event(name="find part", subject=subject, state="skipped", detail=tried[-1]))
         downloads = Downloads(settings.kubernetes, settings.mirror, cache, run)
@@ -66,14 +66,14 @@ def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
             if why:
                 tried.append(why)
                 run.emit(Event(name="find part", subject=part, state="skipped", detail=why))
-        lacking = _missing(found | _cached(cache))
+        lacking = _missing(_cached(cache) | found)
         if lacking:
             tried.extend(build(settings.kubernetes, lacking, cache, run))
-        lacking = _missing(found | _cached(cache))
+        lacking = _missing(_cached(cache) | found)
     if lacking:
         msg = f"{', '.join(lacking)} of {subject} cannot be had on this machine"
         raise MissingPartError(msg, tried=tuple(dict.fromkeys(tried)), hint=_HINT)
-    return _result(found | _cached(cache))
+    return _result(_cached(cache) | found)
 
 
 def _missing(found: Mapping[str, str]) -> list[str]:
