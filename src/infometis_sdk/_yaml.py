@@ -262,7 +262,7 @@ class _Reader:
         self.known_tag(node, "seq", path)
         values = []
         for index, item in enumerate(node.value):
-            below = child(path, index) if self.want_lines else ""
+            below = child(path, index)
             if self.want_lines:
                 self.lines[below] = item.start_mark.line + 1
             values.append(self.build(item, below))
@@ -281,12 +281,12 @@ class _Reader:
             key = self.key(key_node, path)
             if key is None:
                 continue
-            below = child(path, key) if self.want_lines else ""
+            below = child(path, key)
             if key in first:
                 self.fault(
                     f"the key {key!r} is here twice, at lines {first[key]} and {line}",
                     line,
-                    path=child(path, key),
+                    path=below,
                     legal="each key once",
                 )
                 continue

@@ -63,7 +63,7 @@ def project_faults(
         faults += environment_faults(checked, environment)
         if platforms is not None:
             faults += platform_faults(environment, platforms)
-    return _without_echoes(faults)
+    return _without_echoes(faults, frozenset(parts))
 
 
 def platform_faults(
@@ -151,22 +151,25 @@ def _renames(project: Project) -> Iterator[Fault]:
                 yield Fault(message=message, origin=origin, path="renamed_from")
 
 
-def _without_echoes(faults: list[Fault]) -> tuple[Fault, ...]:
-    """Drop repeated faults, and what composing says of a default that is at fault itself."""
+def _without_echoes(
+    faults: list[Fault], parts: frozenset[tuple[str, str, str]]
+) -> tuple[Fault, ...]:
+    """Drop repeated faults, and what composing says of a parameter that is at fault itself."""
     declared = {
         (fault.origin.file, fault.path.split(".")[1])
         for fault in faults
         if fault.path.startswith("parameters.")
     }
-    return tuple(
-        fault
-        for fault in dict.fromkeys(faults)
-        if not (
-            fault.origin.layer == "base"
-            and fault.path.startswith("values.")
-            and (fault.origin.file, fault.path.rpartition(".")[2]) in declared
-        )
-    )
+
+    def echo(fault: Fault) -> bool:
+        section, _, rest = fault.path.partition(".")
+        service, _, name = rest.partition(".")
+        if section != "values" or not name:
+            return False
+        at_default = fault.origin.layer == "base" and (fault.origin.file, name) in declared
+        return at_default or (service, "parameters", name) in parts
+
+    return tuple(fault for fault in dict.fromkeys(faults) if not echo(fault))
 
 
 # --- what could not be read -----------------------------------------------------------------------

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TYPE_CHECKING
 
 from infometis_sdk.engine import quantity
-from infometis_sdk.model.parameter import Parameter
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.parameter import Parameter
 
 __all__ = ("bound_error", "normal", "type_error")
 
@@ -36,7 +38,11 @@ def type_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - what 
         case "integer":
             fits = isinstance(value, int) and not isinstance(value, bool)
         case "number":
-            fits = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+            fits = (
+                isinstance(value, (int, float))
+                and not isinstance(value, bool)
+                and math.isfinite(value)
+            )
         case "boolean":
             fits = isinstance(value, bool)
         case "quantity":
@@ -52,7 +58,7 @@ def bound_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - of t
     """Return what would be legal where ``value`` is out of bounds; empty where it fits."""
     if parameter.choices and value not in [normal(parameter, c) for c in parameter.choices]:
         return " or ".join(str(choice) for choice in parameter.choices)
-    if parameter.pattern and isinstance(value, str) and not re.fullmatch(parameter.pattern, value):
+    if parameter.pattern and isinstance(value, str) and not _matches(parameter.pattern, value):
         return f"text that matches {parameter.pattern}"
     low, high = parameter.min, parameter.max
     if parameter.type in ("integer", "number", "quantity") and (
@@ -81,6 +87,14 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value
+
+
+def _matches(pattern: str, value: str) -> bool:
+    try:
+        return re.fullmatch(pattern, value) is not None
+    except re.error:
+        # A wrong pattern; the descriptor's own check reports it.
+        return True
 
 
 def _below(parameter: Parameter, left: Any, right: Any) -> bool:  # noqa: ANN401
