@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk._adapters.kubeconfig import KubeConfig
 from infometis_sdk._adapters.kubernetes_api import open_cluster
@@ -15,6 +13,10 @@ from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Write
 from infometis_sdk.ports.platform import Access
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 _RBAC = "rbac.authorization.k8s.io/v1"
 

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.identities import kubeconfig, plugin, service_account
 
 from infometis_sdk._adapters.existing import Existing, ExistingPlatform
-from infometis_sdk.ports.platform import Access
 from infometis_sdk.testing.platform_contract import PlatformContract, PlatformFactory
-from tests.identities import kubeconfig, plugin, service_account
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infometis_sdk.ports.platform import Access
 
 pytestmark = pytest.mark.contract
 
@@ -33,6 +37,7 @@ class TestClientCertificate(PlatformContract):
 
     @pytest.fixture
     def platform_factory(self, embedded_access: Access) -> PlatformFactory:
+        """Reach the cluster of this run as its administrator."""
         return _factory(embedded_access)
 
 
@@ -45,6 +50,7 @@ class TestToken(PlatformContract):
     def platform_factory(
         self, embedded_access: Access, token: str, tmp_path: Path
     ) -> PlatformFactory:
+        """Reach the cluster of this run as a service account."""
         return _factory(kubeconfig(tmp_path / "token.yaml", embedded_access, {"token": token}))
 
 
@@ -57,5 +63,6 @@ class TestCredentialPlugin(PlatformContract):
     def platform_factory(
         self, embedded_access: Access, token: str, tmp_path: Path
     ) -> PlatformFactory:
+        """Reach the cluster of this run as a service account."""
         user = plugin(tmp_path / "plugin", token, seconds=600)
         return _factory(kubeconfig(tmp_path / "plugin.yaml", embedded_access, user))

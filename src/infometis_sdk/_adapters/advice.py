@@ -37,6 +37,7 @@ _BY_WORDS: Mapping[int, Iterable[tuple[str, str]]] = {
         ("", "correct the manifest, or the values it is rendered from"),
     ),
     HTTPStatus.UNPROCESSABLE_ENTITY: (
+        ("strict decoding error", "correct the spelling of these fields, or drop them"),
         ("immutable", "it cannot be changed in place: the object has to be made anew"),
         ("are forbidden", "it cannot be changed in place: the object has to be made anew"),
         ("rejected our request", "the object does not look as the patch expects"),

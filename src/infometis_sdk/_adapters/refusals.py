@@ -32,6 +32,11 @@ _LONGEST = 2000
 
 _SHORTEST_SECRET = 4
 
+_WHOLE = re.compile(r'Invalid value: "\{(?:[^"\\]|\\.)*\}"')
+"""Some refusals quote the whole live object, with values that were never sent by us."""
+
+_VALUE = re.compile(r'Invalid value: (?:"(?:[^"\\]|\\.)*"|[\[{].*[\]}])', re.DOTALL)
+
 _AT_FAULT = re.compile(
     rb"failed to create typed patch object|unable to convert unstructured object"
 )
@@ -64,12 +69,19 @@ def refusal(answer: Answer, asked: Asked, secrets: Iterable[str] = ()) -> Cluste
     """
     status = _status(answer)
     hidden = (*secrets, answer.channel.credentials.authorization.partition(" ")[2])
+    secret = asked.ref is not None and asked.ref.kind == "Secret"
+
+    def clean(text: object) -> str:
+        words = str(text or "")
+        words = _VALUE.sub("Invalid value: ***", words) if secret else words
+        return mask(_WHOLE.sub("Invalid value: {…}", words), hidden)
+
     causes = tuple(
-        {**cause, "message": mask(str(cause.get("message") or ""), hidden)}
+        {**cause, "message": clean(cause.get("message"))}
         for cause in (status.get("details") or {}).get("causes") or ()
     )
     reason = str(status.get("reason") or "")
-    said = mask(str(status.get("message") or ""), hidden)
+    said = clean(status.get("message"))
     code = answer.status
     if code == HTTPStatus.INTERNAL_SERVER_ERROR and object_at_fault(answer.data):
         code = HTTPStatus.BAD_REQUEST
@@ -105,7 +117,10 @@ def mask(text: str, secrets: Iterable[str]) -> str:
         quoted = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
         for form in (secret, *quoted):
             text = text.replace(form, "***")
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]} …"
+    if len(text) <= _LONGEST:
+        return text
+    # What matters stands at either end; what is quoted stands in between.
+    return f"{text[: _LONGEST // 2]} … {text[-_LONGEST // 2 :]}"
 
 
 def _status(answer: Answer) -> dict[str, Any]:

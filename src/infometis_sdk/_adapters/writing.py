@@ -46,8 +46,10 @@ def request_of(write: Write, resource: Resource, asked: Asked) -> Call:
     path = resource.path(write.ref.namespace, quote(name, safe=""))
     if write.subresource:
         path = f"{path}/{write.subresource}"
-    params = {"dryRun": "All"} if write.dry_run else {}
+    params: dict[str, str] = {}
     if write.verb != "delete":
+        if write.dry_run:
+            params["dryRun"] = "All"
         params["fieldValidation"] = "Strict"
         if write.manager:
             params["fieldManager"] = write.manager
@@ -97,6 +99,10 @@ def _body(write: Write) -> Any:  # noqa: ANN401 - JSON
 
 def _delete_options(write: Write) -> dict[str, Any]:
     options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions"}
+    if write.dry_run:
+        # The API server ignores the query's parameters where there is a body: with `dryRun` in
+        # the query alone, this would delete for real.
+        options["dryRun"] = ["All"]
     guards = {
         key: value
         for key, value in (("uid", write.uid), ("resourceVersion", write.resource_version))
