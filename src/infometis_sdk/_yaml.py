@@ -30,6 +30,8 @@ from infometis_sdk.model.fault import Fault, Origin
 __all__ = ("Document", "child", "dump_all", "dump_yaml", "load_all", "load_yaml")
 
 _TAG = "tag:yaml.org,2002:"
+_PLAIN = "plain"
+"""Tag of scalars without quotes and without a tag of their own."""
 _ALIAS_VALUES = 100_000
 """How many values aliases may add to a file; a person's file stays far below, a bomb far above."""
 _DEPTH = 100
@@ -43,7 +45,8 @@ _GO_BOOL = re.compile(
 _INT = re.compile(r"(?:[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
 _GO_INT = re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)\Z")
 _FLOAT = re.compile(
-    r"(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
+    r"(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?"
+    r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _DEEP_INDENT = re.compile(rf"^ {{{_DEPTH - 1}}}", re.MULTILINE)
@@ -129,9 +132,12 @@ def load_all(
 
 
 class _Loader(yaml.CSafeLoader):
-    """Composes the node tree; the tags of plain scalars are decided by the reader."""
+    """Composes the node tree; what plain scalars mean is decided by the reader."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's
+    def resolve(self, kind: type[yaml.Node], _value: Any, implicit: Any) -> str:  # noqa: ANN401
+        if kind is yaml.ScalarNode:
+            return _PLAIN if implicit[0] else _TAG + "str"
+        return _TAG + ("seq" if kind is yaml.SequenceNode else "map")
 
 
 class _Reader:
@@ -275,7 +281,7 @@ class _Reader:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if _plain(key_node) and key_node.value == "<<":
+            if key_node.tag == _PLAIN and key_node.value == "<<":
                 merged.append(value_node)
                 continue
             key = self.key(key_node, path)
@@ -327,12 +333,10 @@ class _Reader:
 
     def scalar(self, node: yaml.ScalarNode, path: str) -> Any:  # noqa: ANN401
         text: str = node.value
-        if node.style and node.tag in ("!", _TAG + "str"):
-            return text
-        if node.tag == _TAG + "str" and _plain(node):
+        if node.tag == _PLAIN:
             return self.plain(text, node, path)
         kind = node.tag.removeprefix(_TAG)
-        if kind == "str":
+        if kind in ("str", "!"):
             return text
         if kind in ("int", "float", "bool", "null"):
             value = self.plain(text, node, path)
@@ -386,10 +390,6 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
     "null": type(None),
 }
-
-
-def _plain(node: yaml.Node) -> bool:
-    return isinstance(node, yaml.ScalarNode) and not node.style
 
 
 def _integer(text: str) -> int | float:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from infometis_sdk.errors import ProjectError
-from infometis_sdk.model.fault import Fault
 from infometis_sdk.project import load_project
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infometis_sdk.model.fault import Fault
 
 Faults = Callable[[str], list[str]]
 

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - each expectation is one whole message
 from __future__ import annotations
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - each expectation is one whole message
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -130,13 +131,10 @@ def test_core_is_the_same_everywhere(faults: Faults) -> None:
           web: {replicas: 1}
         """
     ) == [
-        "environments/dev.local.yaml:2 values.web.partitions | parameter 'partitions' of service 'web' is core:"
-        " the same everywhere, so the local layer may not set it",
-        "environments/dev.yaml:6 values.web.partitions | parameter 'partitions' of service 'web' is core:"
-        " the same everywhere, so the environment layer may not set it",
+        "environments/dev.local.yaml:2 values.web.partitions | parameter 'partitions' of service 'web' is core: the same everywhere, so the local layer may not set it",
+        "environments/dev.yaml:6 values.web.partitions | parameter 'partitions' of service 'web' is core: the same everywhere, so the environment layer may not set it",
         "environments/prod.local.yaml:1  | the environment 'prod' is protected and takes no local values",
-        "infometis.yaml:8 values.web.partitions | parameter 'partitions' of service 'web' is core:"
-        " the same everywhere, so the mode layer may not set it",
+        "infometis.yaml:8 values.web.partitions | parameter 'partitions' of service 'web' is core: the same everywhere, so the mode layer may not set it",
     ]
 
 
@@ -171,8 +169,7 @@ def test_identities(faults: Faults) -> None:
         "environments/Big.yaml:1 name | not a DNS label",
         "environments/dev.yaml:3 namespace | not a DNS label",
         "environments/other.yml:1  | is not read",
-        "environments/test.yaml:2 stack_id | environments 'dev' and 'test' have one stack_id, 'one',"
-        " and would take each other's objects",
+        "environments/test.yaml:2 stack_id | environments 'dev' and 'test' have one stack_id, 'one', and would take each other's objects",
         "infometis.yaml:1 format | 'format' is missing",
         "infometis.yaml:1 name | not a DNS label",
         "infometis.yaml:2 id | not a DNS label",
@@ -218,14 +215,11 @@ def test_patches_credentials_and_policies(faults: Faults) -> None:
           validate: [our_checks]
         """
     ) == [
-        "environments/dev.yaml:3 StatefulSet/web spec.template.spec.containers[name=web].image"
-        " | a patch may not touch this path",
-        "environments/dev.yaml:8 Deployment/web spec..replicas | 'spec..replicas' is not a field path;"
-        " one looks like spec.containers[name=kafka].image",
+        "environments/dev.yaml:3 StatefulSet/web spec.template.spec.containers[name=web].image | a patch may not touch this path",
+        "environments/dev.yaml:8 Deployment/web spec..replicas | 'spec..replicas' is not a field path; one looks like spec.containers[name=kafka].image",
         "environments/dev.yaml:9 patches[3].name | 'name' is missing",
         "environments/dev.yaml:9 Service/ spec.ports | a patch may not touch this path",
-        "environments/dev.yaml:12 credentials.web.admin.password | not a secret reference;"
-        " a secret itself has no place in a file",
+        "environments/dev.yaml:12 credentials.web.admin.password | not a secret reference; a secret itself has no place in a file",
         "environments/dev.yaml:13 credentials.web.admin.pasword | unknown key 'pasword' | password",
         "environments/dev.yaml:15 policies.pod_security | unknown word 'strict' | restricted",
         "environments/dev.yaml:16 policies.drift.foreign | unknown word 'drop'",

@@ -1,9 +1,13 @@
+# ruff: noqa: E501 - each expectation is one whole message
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .conftest import write
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 Faults = Callable[[str], list[str]]
 
@@ -50,20 +54,15 @@ def test_templates_that_ask_for_too_much(faults: Faults) -> None:
         replicas={{{{ params["replics"] }}}}
         """
     ) == [
-        "services/web/files/app.properties:1  | the template asks for 'env', but a template cannot see the"
-        " environment: rendering is a function of the bundle and of the parameters alone",
+        "services/web/files/app.properties:1  | the template asks for 'env', but a template cannot see the environment: rendering is a function of the bundle and of the parameters alone",
         "services/web/files/app.properties:2  | unknown parameter 'replics' | replicas",
-        "services/web/templates/deployment.yaml.j2:4  | the expression {{ name }} is glued to text;"
-        " a printed expression is a whole YAML value",
-        "services/web/templates/deployment.yaml.j2:5  | the template asks for 'namespace', but a template cannot"
-        " see the environment: rendering is a function of the bundle and of the parameters alone",
+        "services/web/templates/deployment.yaml.j2:4  | the expression {{ name }} is glued to text; a printed expression is a whole YAML value",
+        "services/web/templates/deployment.yaml.j2:5  | the template asks for 'namespace', but a template cannot see the environment: rendering is a function of the bundle and of the parameters alone",
         "services/web/templates/deployment.yaml.j2:7  | unknown parameter 'replica' | replicas",
         "services/web/templates/deployment.yaml.j2:11  | unknown image 'wbe' | web",
-        "services/web/templates/deployment.yaml.j2:13  | the template asks for 'environment', but a template cannot"
-        " see the environment: rendering is a function of the bundle and of the parameters alone",
+        "services/web/templates/deployment.yaml.j2:13  | the template asks for 'environment', but a template cannot see the environment: rendering is a function of the bundle and of the parameters alone",
         "services/web/templates/notes.txt  | is no template",
-        "services/web/templates/service.yaml.j2:2  | unexpected end of template. Jinja was looking for the"
-        " following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to be closed is 'if'",
+        "services/web/templates/service.yaml.j2:2  | unexpected end of template. Jinja was looking for the following tags: 'elif' or 'else' or 'endif'. The innermost block that needs to be closed is 'if'",
     ]
 
 
@@ -88,14 +87,10 @@ def test_affects_that_reach_too_far(faults: Faults) -> None:
           c: {{type: string, default: x, affects: [Deployment/web spec.replicas]}}
         """
     ) == [
-        "services/web/service.yaml:8 parameters.a.affects | Deployment/web"
-        " spec.template.spec.containers[name=web].command is a command, which only core may change",
-        "services/web/service.yaml:13 parameters.b.affects[1] | 'Deployment/web' names no path;"
-        " '+ Deployment/web' says that the object comes and goes",
-        "services/web/service.yaml:13 parameters.b.affects | Service/web spec.ports is a port,"
-        " which only core may change",
-        "services/web/service.yaml:14 parameters.c.affects | a core parameter may change anything,"
-        " so Deployment/web spec.replicas says nothing",
+        "services/web/service.yaml:8 parameters.a.affects | Deployment/web spec.template.spec.containers[name=web].command is a command, which only core may change",
+        "services/web/service.yaml:13 parameters.b.affects[1] | 'Deployment/web' names no path; '+ Deployment/web' says that the object comes and goes",
+        "services/web/service.yaml:13 parameters.b.affects | Service/web spec.ports is a port, which only core may change",
+        "services/web/service.yaml:14 parameters.c.affects | a core parameter may change anything, so Deployment/web spec.replicas says nothing",
     ]
 
 
