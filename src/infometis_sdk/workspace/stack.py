@@ -25,7 +25,7 @@ from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.plan import Plan
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, Report, UpReport
-from infometis_sdk.model.run import Run
+from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import Secret, SecretRef
 from infometis_sdk.model.stack import ComposedStack, ManifestSet
 from infometis_sdk.ports.platform import Access, Platform, StartStop
@@ -219,7 +219,8 @@ class Stack:
         from infometis_sdk.workspace.checking import known_services
 
         known_services(manifests, services)
-        return plan(
+        run.emit(Event(name="plan", state="started"))
+        made = plan(
             cluster,
             manifests,
             run,
@@ -227,6 +228,8 @@ class Stack:
             consent=Consent(adopt=adopt, data_loss=data_loss),
             pinned=self._pins.read(self.stack_id).cluster_uid,
         )
+        run.emit(Event(name="plan", state="finished", detail=made.headline()))
+        return made
 
     def apply(self, plan: Plan, *, confirm: str = "", run: Run | None = None) -> ApplyReport:
         """Do exactly what the plan says, or refuse; does not wait until it is ready.
