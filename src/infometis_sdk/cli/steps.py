@@ -7,30 +7,56 @@ from dataclasses import dataclass, field
 
 from infometis_sdk.model.run import Event
 
-__all__ = ("GROUPS", "Step", "amount", "heading", "outcome", "span")
+__all__ = ("BRANCHES", "MANY", "PASSING", "Step", "amount", "heading", "outcome", "size", "span")
 
-GROUPS = {
+BRANCHES = {
     "apply object": "objects",
-    "build": "build",
+    "build": "control plane",
     "credential": "credentials",
     "delete": "deletions",
     "destroy cluster": "cluster",
-    "download": "downloads",
-    "find part": "binaries",
-    "lock": "lock",
+    "download": "control plane",
+    "find part": "control plane",
     "start cluster": "cluster",
     "start part": "cluster",
     "stop cluster": "cluster",
-    "wait": "waiting",
     "wait service": "services",
 }
-"""Name of an event to the heading that it stands under in the live tree; others are their own."""
+"""Name of an event to the branch of the live tree that it belongs to; others are their own."""
+
+MANY = ("apply object", "credential", "delete")
+"""Events that come once for each object, of which there may be thousands: they are counted."""
+
+PASSING = ("lock", "wait")
+"""Events that say what is being waited for just now; of no interest once it goes on."""
 
 _WINDOW = 5.0
 """Seconds over which a rate is taken."""
-_VERBS = {"wait service": "", "apply object": "apply", "credential": "credential", "wait": "waiting for"}
-_DONE = {"wait service": "ready", "credential": "made", "apply object": "", "start part": "started"}
-_MANY = ("apply object", "credential")
+_NAMES = {"wait service": "", "wait": "waiting for", "lock": "waiting for the lock of"}
+_STARTED = {
+    "build": "building",
+    "destroy cluster": "destroying",
+    "download": "downloading",
+    "find part": "looking for",
+    "plan": "",
+    "start cluster": "starting",
+    "start part": "starting",
+    "stop cluster": "stopping",
+    "wait service": "waiting",
+}
+_DONE = {
+    "apply object": "applied",
+    "build": "built",
+    "credential": "made",
+    "delete": "deleted",
+    "destroy cluster": "destroyed",
+    "download": "downloaded",
+    "plan": "",
+    "start cluster": "started",
+    "start part": "started",
+    "stop cluster": "stopped",
+    "wait service": "ready",
+}
 
 
 @dataclass
@@ -52,11 +78,6 @@ class Step:
     def of(cls, event: Event, now: float) -> Step:
         """Begin with the first event."""
         return cls(name=event.name, subject=event.subject, began=now)
-
-    @property
-    def one_of_many(self) -> bool:
-        """Whether steps of this name come by the hundred."""
-        return self.name in _MANY
 
     @property
     def active(self) -> bool:
@@ -82,26 +103,32 @@ class Step:
 
 def heading(step: Step) -> str:
     """Name the step for people."""
-    verb = _VERBS.get(step.name, step.name)
-    return " ".join(word for word in (verb, step.subject) if word)
+    return " ".join(word for word in (_NAMES.get(step.name, step.name), step.subject) if word)
 
 
-def outcome(step: Step) -> str:
-    """Return one word for the state; nothing where the rest of the line says it."""
-    words = {"started": "started", "failed": "failed", "skipped": "skipped"}
-    if step.state == "finished":
-        return _DONE.get(step.name, "done")
-    return words.get(step.state, "")
+def outcome(name: str, state: str) -> str:
+    """Return one word for a state; nothing where the rest of the line says it.
+
+    Example:
+        >>> outcome("wait service", "finished"), outcome("plan", "failed")
+        ('ready', 'failed')
+
+    """
+    if state == "finished":
+        return _DONE.get(name, "done")
+    if state == "started":
+        return _STARTED.get(name, "started")
+    return state if state in ("failed", "skipped") else ""
 
 
 def amount(step: Step, now: float) -> str:
-    """Return how far it is, such as ``12.3 of 70.1 MB, 8.4 MB/s`` or ``3 of 7 objects``."""
-    if step.name == "apply object":
-        return f"{step.done} so far" if step.done else ""
-    if not step.done and not step.total:
+    """Return how far it is, such as ``12.3 MB of 70.1 MB, 8.4 MB/s`` or ``3 of 7 objects``."""
+    if not step.total and (step.name in MANY or not step.done):
         return ""
     if step.unit == "bytes":
         return _bytes(step, now)
+    if step.state == "finished":
+        return ""
     count = f"{step.done} of {step.total}" if step.total else str(step.done)
     return f"{count} {step.unit}".rstrip()
 
@@ -124,11 +151,11 @@ def size(count: float) -> str:
     """
     if count < 1000:  # noqa: PLR2004 - the unit's own factor
         return f"{count:.0f} B"
-    for unit in ("kB", "MB", "GB"):
+    for unit in ("kB", "MB"):
         count /= 1000
-        if count < 1000 or unit == "GB":  # noqa: PLR2004 - as above
+        if count < 1000:  # noqa: PLR2004 - as above
             return f"{count:.1f} {unit}"
-    return ""
+    return f"{count / 1000:.1f} GB"
 
 
 def span(seconds: float) -> str:

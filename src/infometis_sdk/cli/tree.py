@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from infometis_sdk.cli.options import Options
-from infometis_sdk.cli.steps import GROUPS, Step, amount, span
+from infometis_sdk.cli.steps import BRANCHES, MANY, PASSING, Step, amount, heading, outcome, span
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -25,14 +25,14 @@ _MARKS = {
     "skipped": ("-", "yellow"),
     "info": ("·", "dim"),
 }
-_ASCII = {"✔": "+", "✘": "x", "·": ".", "├─": "|-", "└─": "`-", "│ ": "| "}
+_ASCII = {"✔": "+", "✘": "x", "·": ".", "├─": "|-", "└─": "`-", "│": "|", "…": "~"}
 _SPIN = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _SPIN_ASCII = "|/-\\"
 _PER_SECOND = 8
-_ROWS = 6
+_ROWS = 8
 """Steps shown below one branch; the rest is counted."""
-_FULL = ("services",)
-"""Branches whose steps all stay in sight: people wait for them by name."""
+_NAMED = ("services",)
+"""Branches whose steps stay in sight when they are done: people wait for them by name."""
 
 
 @contextmanager
@@ -47,30 +47,42 @@ def live_tree(options: Options, title: str) -> Iterator[Tree]:
         msg = "stderr is no terminal"
         raise RuntimeError(msg)
     tree = Tree(title=title)
-    with Live(
-        tree,
-        console=console,
-        refresh_per_second=_PER_SECOND,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=True,
-    ):
-        yield tree
-    tree.over = True
-    if not tree.empty:
-        console.print(tree)
+    try:
+        with Live(
+            tree,
+            console=console,
+            refresh_per_second=_PER_SECOND,
+            transient=True,
+            redirect_stdout=False,
+        ):
+            yield tree
+    except BaseException:
+        tree.state = "failed"
+        raise
+    else:
+        tree.state = "finished"
+    finally:
+        if not tree.empty:
+            console.print(tree)
 
 
 class Tree:
-    """Adds events up and draws them; safe to draw from another thread."""
+    """Adds events up and draws them; safe to draw from another thread.
+
+    Attributes:
+        title: of the first line.
+        state: ``progress`` until it is over, then ``finished`` or ``failed``.
+
+    """
 
     def __init__(self, *, title: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.title = title
-        self.over = False
+        self.state = "progress"
         self._clock = clock
         self._began = clock()
         self._lock = threading.Lock()
         self._branches: dict[str, dict[tuple[str, str], Step]] = {}
+        self._passing = ""
         self._notes: list[str] = []
 
     @property
@@ -82,7 +94,12 @@ class Tree:
         """Add an event."""
         now = self._clock()
         with self._lock:
-            branch = self._branches.setdefault(GROUPS.get(event.name, event.name), {})
+            if event.name in PASSING:
+                words = (heading(Step.of(event, now)), event.detail)
+                self._passing = ": ".join(word for word in words if word)
+                return
+            self._passing = ""
+            branch = self._branches.setdefault(BRANCHES.get(event.name, event.name), {})
             step = branch.setdefault((event.name, event.subject), Step.of(event, now))
             step.take(event, now)
 
@@ -92,93 +109,110 @@ class Tree:
             self._notes.append(message)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        ascii_only = options.ascii_only
         with self._lock:
             lines = self._lines(options.max_width, console.size.height)
         for line in lines:
-            if ascii_only:
+            if options.ascii_only:
                 line.plain = _plain(line.plain)
             yield line
+
+    @property
+    def _over(self) -> bool:
+        return self.state != "progress"
 
     def _lines(self, width: int, height: int) -> list[Text]:
         from rich.text import Text
 
         now = self._clock()
-        spin = " " if self.over else _SPIN[int(now * _PER_SECOND) % len(_SPIN)]
-        lines = [self._row(f"{spin} ", "bold cyan", self.title, "", now - self._began, width)]
-        names = list(self._branches)
-        room = max(1, min(_ROWS, (height - len(names) - 2) // max(1, len(names))))
-        for number, name in enumerate(names):
-            last = number == len(names) - 1
-            steps = list(self._branches[name].values())
-            lines.append(self._head(name, steps, "└─ " if last else "├─ ", now, width))
+        mark, style = self._mark(self.state, now)
+        detail = "" if self._over else self._passing
+        lines = [_row(f"{mark} ", style, self.title, detail, now - self._began, width, bold=True)]
+        count = len(self._branches)
+        room = max(1, min(_ROWS, (height - count - 2) // max(1, count)))
+        for number, (name, steps) in enumerate(self._branches.items()):
+            last = number == count - 1
+            found = list(steps.values())
+            lines.append(self._head(name, found, "└─ " if last else "├─ ", now, width))
             indent = "   " if last else "│  "
-            lines += [self._leaf(step, indent, now, width) for step in self._shown(name, steps, room)]
+            shown = self._shown(name, found)
+            lines += [self._leaf(step, indent, now, width) for step in shown[-room:]]
         lines += [Text(note, style="yellow") for note in self._notes]
         return lines
 
-    def _shown(self, name: str, steps: list[Step], room: int) -> list[Step]:
+    def _shown(self, name: str, steps: list[Step]) -> list[Step]:
         """Choose the steps that stand below a branch."""
-        if name in _FULL:
-            return steps[-max(room, _ROWS) :]
         failed = [step for step in steps if step.state == "failed"]
-        if self.over or not any(step.active for step in steps):
-            return failed[-room:]
-        active = [step for step in steps if step.active]
-        return (failed + active)[-room:]
+        if name in _NAMED:
+            return steps
+        if self._over or not any(step.active for step in steps):
+            return failed
+        if steps[0].name in MANY:
+            return failed + [step for step in steps if step.active]
+        return [step for step in steps[1:] if step.active or step.state != "info"]
 
     def _head(self, name: str, steps: list[Step], stem: str, now: float, width: int) -> Text:
-        active = any(step.active for step in steps) and not self.over
-        failed = sum(step.state == "failed" for step in steps)
-        state = "failed" if failed else "finished"
-        mark, style = self._mark("progress" if active else state, now)
-        detail = self._sum(name, steps, failed)
+        active = any(step.active for step in steps) and not self._over
+        state = "progress" if active else _state(steps)
+        mark, style = self._mark(state, now)
         end = now if active else max((step.ended or now) for step in steps)
         began = min(step.began for step in steps)
-        return self._row(f"{stem}{mark} ", style, name, detail, end - began, width)
+        detail = self._sum(steps, now)
+        return _row(f"{stem}{mark} ", style, name, detail, end - began, width, bold=True)
 
-    def _sum(self, name: str, steps: list[Step], failed: int) -> str:
+    def _sum(self, steps: list[Step], now: float) -> str:
+        """Say in short how a branch stands."""
+        first = steps[0]
         good = sum(step.state == "finished" for step in steps)
-        if name in _FULL:
+        bad = sum(step.state == "failed" for step in steps)
+        if first.name in MANY:
+            words = [f"{good} {outcome(first.name, 'finished')}"] if good else [steps[-1].detail]
+            return ", ".join(words + ([f"{bad} failed"] if bad else []))
+        if first.name == "wait service":
             return f"{good} of {len(steps)} ready"
-        last = steps[-1]
-        if len(steps) == 1:
-            return " ".join(word for word in (last.subject, last.detail) if word)
-        tail = f", {failed} failed" if failed else ""
-        return f"{good} done{tail}" if good or failed else last.detail
+        # What began first is what the branch is about; the rest are its parts.
+        return _joined(first.subject, *_details(first, now))
 
     def _leaf(self, step: Step, indent: str, now: float, width: int) -> Text:
-        mark, style = self._mark("info" if self.over and step.active else step.state, now)
-        words = [word for word in (amount(step, now), step.detail) if word]
+        mark, style = self._mark("info" if self._over and step.active else step.state, now)
+        detail = _joined(*_details(step, now))
         seconds = (step.ended or now) - step.began
-        return self._row(
-            f"{indent}{mark} ", style, step.subject or step.name, "  ".join(words), seconds, width
-        )
+        return _row(f"{indent}{mark} ", style, step.subject or step.name, detail, seconds, width)
 
     def _mark(self, state: str, now: float) -> tuple[str, str]:
-        found = _MARKS.get(state)
-        return found or (_SPIN[int(now * _PER_SECOND) % len(_SPIN)], "cyan")
+        return _MARKS.get(state) or (_SPIN[int(now * _PER_SECOND) % len(_SPIN)], "cyan")
 
-    def _row(self, stem: str, style: str, name: str, detail: str, seconds: float, width: int) -> Text:
-        """One line that never wraps: stem, name, detail as far as it fits, time at the right."""
-        from rich.cells import cell_len
-        from rich.text import Text
 
-        clock = span(seconds)
-        line = Text(no_wrap=True, overflow="ellipsis", end="\n")
-        line.append(stem, style)
-        line.append(name, "bold" if not stem.startswith((" ", "│")) else "")
-        if detail:
-            line.append(f"  {' '.join(detail.split())}", "dim")
-        room = max(10, width - cell_len(clock) - 2)
-        line.truncate(room, overflow="ellipsis", pad=True)
-        line.append(f" {clock}", "dim")
-        return line
+def _details(step: Step, now: float) -> tuple[str, ...]:
+    return outcome(step.name, step.state), amount(step, now), " ".join(step.detail.split())
+
+
+def _joined(*words: str) -> str:
+    return "  ".join(word for word in words if word)
+
+
+def _state(steps: list[Step]) -> str:
+    states = {step.state for step in steps}
+    return next((each for each in ("failed", "finished", "skipped") if each in states), "info")
+
+
+def _row(  # noqa: PLR0913 - the parts of one line
+    stem: str, style: str, name: str, detail: str, seconds: float, width: int, *, bold: bool = False
+) -> Text:
+    """One line that never wraps: stem, name, detail as far as it fits, time at the right."""
+    from rich.text import Text
+
+    clock = f" {span(seconds)}"
+    line = Text(no_wrap=True)
+    line.append(stem, style)
+    line.append(name, "bold" if bold else "")
+    if detail:
+        line.append(f"  {detail}", "dim")
+    line.truncate(max(8, width - len(clock) - 1), overflow="ellipsis", pad=True)
+    line.append(clock, "dim")
+    return line
 
 
 def _plain(text: str) -> str:
     for fancy, simple in _ASCII.items():
         text = text.replace(fancy, simple)
     return "".join(_SPIN_ASCII[_SPIN.index(c) % 4] if c in _SPIN else c for c in text)
-
-
