@@ -108,6 +108,7 @@ def wait(
         timing=clock,
         surveyor=surveyor,
         trackers=[Tracker(target=aim, timing=clock) for aim in aims],
+        simulated=simulated,
     )
     waiting.loop()
     return waiting.finish(cluster, simulated=simulated)
@@ -122,6 +123,7 @@ class _Waiting:
     timing: Timing
     surveyor: Surveyor
     trackers: list[Tracker]
+    simulated: bool
     began: float = field(factory=time.monotonic)
     outage: str = ""
     troubles: list[Tracker] = field(factory=list)
@@ -270,7 +272,7 @@ class _Waiting:
             detail = f"{first.target.ref}: {first.verdict.reason}"
             self._say(service, state.get(first.outcome, "info"), detail)
         elif all(t.outcome == "ready" for t in mine):
-            self._say(service, "finished")
+            self._say(service, "finished", "simulated" if self.simulated else "")
         else:
             late = [t for t in mine if not t.outcome]
             pods = [t for t in late if t.verdict.reason and t.seen is not None] or late
