@@ -230,6 +230,12 @@ def test_a_pod_fails_as_told(
     waiting = status.container_statuses[0].state.waiting
     assert (waiting and waiting.reason) == reason
     assert not status.container_statuses[0].ready
+    eventually(
+        lambda: any(
+            event.reason == "Failed" and event.involved_object.name == "told"
+            for event in cluster.core.list_namespaced_event(cluster.namespace).items
+        )
+    )
     cluster.core.delete_namespaced_pod("told", cluster.namespace)
     eventually(lambda: not cluster.core.list_namespaced_pod(cluster.namespace).items)
 

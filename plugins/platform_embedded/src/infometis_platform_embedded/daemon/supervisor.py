@@ -27,6 +27,7 @@ EPHEMERAL_PREFIX = "infometis-ephemeral-"
 _STORE = ("etcd", "kube-apiserver")
 _TICK = 1.0
 _PROBE = 0.05  # between two looks at an API server that is starting
+_ANSWER = 2.0  # for an answer on a busy machine
 _PATIENCE = 5.0  # for etcd to close its files, and for a lock at the end
 
 
@@ -134,7 +135,7 @@ class Supervisor:
     def _probe(self) -> bool:
         port = int(self._plan["ports"]["api"])
         running = all(child.running for child in self._children if child.name in _STORE)
-        return running and is_ready(port, self._layout.pki / "ca.crt")
+        return running and is_ready(port, self._layout.pki / "ca.crt", timeout=_ANSWER)
 
     def _pause(self) -> float:
         dues = [child.due_in() for child in self._children if not child.running]
