@@ -1,0 +1,1 @@
+"""A web server that says who it is, as an installable service."""
