@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -22,10 +22,12 @@ from infometis_sdk.engine.needs import dependency_order
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.environment import MODES, Environment
 from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.parameter import Parameter
-from infometis_sdk.model.project import Project
-from infometis_sdk.model.service import Service
 from infometis_sdk.model.stack import ComposedService, ComposedStack, Setting
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.parameter import Parameter
+    from infometis_sdk.model.project import Project
+    from infometis_sdk.model.service import Service
 
 __all__ = ("compose", "derived_stack_id")
 
@@ -198,14 +200,18 @@ def _environment_faults(project: Project, environment: Environment) -> list[Faul
     known = {f"{s.name}.{c}" for s in project.services.values() for c in s.credentials}
     for name in environment.credentials:
         if name not in known:
-            add(f"credentials.{name}", f"no service declares the credential {name!r}",
-                nearest=nearest(name, known))  # fmt: skip
+            add(
+                f"credentials.{name}",
+                f"no service declares the credential {name!r}",
+                nearest=nearest(name, known),
+            )
     return faults
 
 
 def _name_faults(project: Project, layer: _Layer) -> list[Fault]:
     faults = []
-    for name, values in layer.values.items():
+    given: Mapping[str, Any] = layer.values  # built in code, it may hold anything
+    for name, values in given.items():
         service = project.services.get(name)
         if service is None:
             faults.append(
@@ -289,7 +295,9 @@ def _compose_service(
     history: dict[str, tuple[Setting, ...]] = {}
     faults: list[Fault] = []
     for name, parameter in service.parameters.items():
-        line = service.lines.get(f"parameters.{name}.default", service.lines.get(f"parameters.{name}", 0))
+        line = service.lines.get(
+            f"parameters.{name}.default", service.lines.get(f"parameters.{name}", 0)
+        )
         base = Origin(layer="base", file=service.origin.file, line=line)
         value = checks.plain(parameter.default)
         _record(history, name, value, base)
@@ -305,14 +313,21 @@ def _compose_service(
                 continue
             value = _merge(value, word)
             origin = here
-            _record(history, name, checks.plain(word), here, layer, service.name)
+            word = checks.plain(word)
+            _record(history, name, word, here, layer=layer, service=service.name)
         values[name], fault = _final(service, name, parameter, value, origin)
         if fault:
             faults.append(fault)
     return ComposedService(service=service, values=values, history=history), faults
 
 
-def _word_fault(service: Service, name: str, parameter: Parameter, word: Any, origin: Origin) -> Fault | None:  # noqa: ANN401
+def _word_fault(
+    service: Service,
+    name: str,
+    parameter: Parameter,
+    word: Any,  # noqa: ANN401 - JSON
+    origin: Origin,
+) -> Fault | None:
     path = f"values.{service.name}.{name}"
     if parameter.scope == "core" and origin.layer not in _MAY_SET_CORE:
         return Fault(
@@ -334,7 +349,11 @@ def _word_fault(service: Service, name: str, parameter: Parameter, word: Any, or
 
 
 def _final(
-    service: Service, name: str, parameter: Parameter, value: Any, origin: Origin  # noqa: ANN401
+    service: Service,
+    name: str,
+    parameter: Parameter,
+    value: Any,  # noqa: ANN401 - JSON
+    origin: Origin,
 ) -> tuple[Any, Fault | None]:
     path = f"values.{service.name}.{name}"
     if value is None:
@@ -362,7 +381,7 @@ def _final(
     return final, None
 
 
-def _merge(below: Any, above: Any) -> Any:  # noqa: ANN401 - values
+def _merge(below: Any, above: Any) -> Any:  # noqa: ANN401 - JSON
     """Lay one value over another: maps merge, all else replaces, ``None`` unsets."""
     if not isinstance(above, Mapping) or not isinstance(below, Mapping):
         return _without_nulls(above)
@@ -375,7 +394,7 @@ def _merge(below: Any, above: Any) -> Any:  # noqa: ANN401 - values
     return merged
 
 
-def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - values
+def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return checks.plain(value)
@@ -384,8 +403,9 @@ def _without_nulls(value: Any) -> Any:  # noqa: ANN401 - values
 def _record(
     history: dict[str, tuple[Setting, ...]],
     path: str,
-    value: Any,  # noqa: ANN401
+    value: Any,  # noqa: ANN401 - JSON
     origin: Origin,
+    *,
     layer: _Layer | None = None,
     service: str = "",
 ) -> None:
@@ -395,4 +415,4 @@ def _record(
         for key, item in value.items():
             below = f"{path}.{key}"
             here = layer.origin(service, *below.split(".")) if layer else origin
-            _record(history, below, item, here, layer, service)
+            _record(history, below, item, here, layer=layer, service=service)

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine import paths
@@ -16,14 +16,15 @@ __all__ = ("parse_config",)
 
 
 def parse_config(name: str, text: str) -> dict[str, Any]:
-    """Return the values of a configuration file by key.
+    r"""Return the values of a configuration file by key.
 
     Keys are ``a.b`` in properties, ``section.key`` in INI, field paths in JSON and YAML,
     ``/root/element@attribute`` in XML, ``KEY`` in env files.
-    A file of another type, or one that cannot be read, is compared by line: keys are ``line 1`` and so on.
+    A file of another type, or one that cannot be read, is compared by line:
+    keys are ``line 1`` and so on.
 
     Example:
-        >>> parse_config("a.properties", "x = 1\\n# note\\ny.z: 2\\n")
+        >>> parse_config("a.properties", "x = 1\n# note\ny.z: 2\n")
         {'x': '1', 'y.z': '2'}
 
     """
@@ -38,7 +39,7 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
     if reader is not None:
         try:
             return dict(reader(text))
-        except (ValueError, ElementTree.ParseError):
+        except (ValueError, ET.ParseError):
             pass  # a fault of the file is its encoder's to tell; here lines do
     return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
 
@@ -80,7 +81,7 @@ def _env(text: str) -> Iterator[tuple[str, Any]]:
 
 def _json(text: str) -> Iterator[tuple[str, Any]]:
     data = json.loads(text)
-    yield from (paths.leaves(data) if isinstance(data, Mapping) else paths.leaves({"": data})).items()
+    yield from _leaves(data)
 
 
 def _yaml(text: str) -> Iterator[tuple[str, Any]]:
@@ -90,16 +91,19 @@ def _yaml(text: str) -> Iterator[tuple[str, Any]]:
     for number, document in enumerate(documents):
         data = document.data
         prefix = f"[{number}]." if len(documents) > 1 else ""
-        found = paths.leaves(data) if isinstance(data, Mapping) else paths.leaves({"": data})
-        yield from ((f"{prefix}{path}", value) for path, value in found.items())
+        yield from ((f"{prefix}{path}", value) for path, value in _leaves(data))
+
+
+def _leaves(data: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
+    yield from paths.leaves(data if isinstance(data, Mapping) else {"": data}).items()
 
 
 def _xml(text: str) -> Iterator[tuple[str, Any]]:
-    root = ElementTree.fromstring(text.encode())  # noqa: S314 - our own rendered file
+    root = ET.fromstring(text.encode())  # noqa: S314 - our own rendered file
     yield from _element(root, f"/{root.tag}")
 
 
-def _element(element: ElementTree.Element, path: str) -> Iterator[tuple[str, Any]]:
+def _element(element: ET.Element, path: str) -> Iterator[tuple[str, Any]]:
     yield path, (element.text or "").strip()
     for name, value in sorted(element.attrib.items()):
         yield f"{path}@{name}", value

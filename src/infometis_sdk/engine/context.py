@@ -1,10 +1,9 @@
-"""What a template can see: its parameters, its images, and short names; nothing of the environment."""
+"""What a template can see: parameters, images and short names; nothing of the environment."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -14,10 +13,14 @@ from infometis_sdk.engine.template import render_file
 from infometis_sdk.engine.values import plain
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.project import Lock
-from infometis_sdk.model.service import Endpoint, Image, Service
 
-__all__ = ("Bundle", "image_text", "locked")
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infometis_sdk.model.project import Lock
+    from infometis_sdk.model.service import Credential, Endpoint, Image, Service
+
+__all__ = ("Bundle", "credential_keys", "image_text", "locked", "secret_name")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -59,13 +62,13 @@ class Bundle:
             "version": service.version,
             "params": plain(values),
             "images": {
-                key: image_text(locked(image, lock), prefix) for key, image in service.images.items()
+                key: image_text(locked(image, lock), prefix)
+                for key, image in service.images.items()
             },
             "selector": {"app.kubernetes.io/name": service.name},
             "dns": self._dns,
             "endpoint": self._endpoint,
             "secret": self._secret,
-            "fail": _fail,
             "fail": _fail,
         }
         self.context: dict[str, Any] = {**self._base, "config": self._config}
@@ -74,7 +77,7 @@ class Bundle:
         """Return where a template or file of this service stands."""
         root = self.service.origin.file.rpartition("/")[0]
         path = f"{folder}/{name}"
-        return Origin(layer="base", file=f"{root}/{path}" if root else f"{self.service.name}/{path}")
+        return Origin(layer="base", file=f"{root or self.service.name}/{path}")
 
     def file(self, name: str) -> str:
         """Return one rendered file; its faults are noted once, and the text is empty then."""
@@ -94,7 +97,7 @@ class Bundle:
         return {name: self.file(name) for name in names or sorted(self.service.files)}
 
     def _dns(self, name: str) -> str:
-        if not isinstance(name, str) or not _LABEL.fullmatch(name):
+        if not _LABEL.fullmatch(str(name)):
             msg = f"{name!r} is not the name of a Kubernetes Service"
             raise TemplateError(msg, legal="a DNS label; the namespace is never part of it")
         return name
@@ -135,9 +138,17 @@ class Bundle:
         return table[name]
 
 
-def _fail(message: str) -> str:
-    """Let a template refuse values that do not fit together."""
-    raise TemplateError(str(message), legal="other values")
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "password": ("username", "password"),
+    "key": ("key",),
+    "cluster-id": ("id",),
+    "tls": ("ca.crt", "tls.crt", "tls.key"),
+}
+
+
+def credential_keys(credential: Credential) -> tuple[str, ...]:
+    """Return the keys that the Secret of a credential has by its type, without derived forms."""
+    return _KEYS.get(credential.type, ())
 
 
 def secret_name(service: str, credential: str) -> str:
@@ -157,5 +168,3 @@ def _known(what: str, name: object, table: Mapping[str, Any], cure: str = "") ->
         raise TemplateError(
             msg, legal=f"{known} ({cure})" if cure else known, nearest=nearest(str(name), table)
         )
-
-

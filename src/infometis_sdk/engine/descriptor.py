@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from infometis_sdk.engine import values as checks
 from infometis_sdk.engine.names import nearest
@@ -19,6 +19,9 @@ from infometis_sdk.model.service import (
     ROTATIONS,
     Service,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
 
 __all__ = ("faults_of",)
 
@@ -41,8 +44,15 @@ def faults_of(service: Service) -> tuple[Fault, ...]:
     return tuple(_faults(service))
 
 
-def _fault(service: Service, path: str, message: str, *, found: object = None, legal: str = "",
-           near: str = "") -> Fault:  # fmt: skip
+def _fault(
+    service: Service,
+    path: str,
+    message: str,
+    *,
+    found: object = None,
+    legal: str = "",
+    near: str = "",
+) -> Fault:
     line = next(
         (service.lines[p] for p in _upwards(path) if p in service.lines), service.origin.line
     )
@@ -85,18 +95,44 @@ def _faults(service: Service) -> Iterator[Fault]:
         )
     for name, parameter in service.parameters.items():
         yield from _parameter_faults(service, f"parameters.{name}", name, parameter)
+    yield from _image_faults(service)
+    yield from _offer_faults(service)
+    yield from _choice(service, "upgrade.downgrade", service.upgrade.downgrade, DOWNGRADES)
+
+
+def _image_faults(service: Service) -> Iterator[Fault]:
     for name in service.images:
         if not _IDENTIFIER.fullmatch(name):
-            yield _fault(service, f"images.{name}", "not a name that templates can use", found=name,
-                         legal="letters, digits and underscores")  # fmt: skip
+            yield _fault(
+                service,
+                f"images.{name}",
+                "not a name that templates can use",
+                found=name,
+                legal="letters, digits and underscores",
+            )
     for name, image in service.images.items():
         if not image.digest and image.tag in ("", "latest"):
-            yield _fault(service, f"images.{name}", f"image {image.repository!r} is not pinned",
-                         found=image.tag, legal="a tag other than latest, or a digest")  # fmt: skip
+            yield _fault(
+                service,
+                f"images.{name}",
+                f"image {image.repository!r} is not pinned",
+                found=image.tag,
+                legal="a tag other than latest, or a digest",
+            )
+
+
+def _offer_faults(service: Service) -> Iterator[Fault]:
+    """Check endpoints and credentials, and what refers to them."""
     for name, endpoint in service.endpoints.items():
         path = f"endpoints.{name}"
         if not 1 <= endpoint.port <= _PORT_MAX:
-            yield _fault(service, f"{path}.port", "not a port", found=endpoint.port, legal=f"1 to {_PORT_MAX}")
+            yield _fault(
+                service,
+                f"{path}.port",
+                "not a port",
+                found=endpoint.port,
+                legal=f"1 to {_PORT_MAX}",
+            )
         yield from _choice(service, f"{path}.protocol", endpoint.protocol, PROTOCOLS)
         yield from _choice(service, f"{path}.path_style", endpoint.path_style, PATH_STYLES)
     for name, credential in service.credentials.items():
@@ -108,16 +144,24 @@ def _faults(service: Service) -> Iterator[Fault]:
     for name, check in service.checks.items():
         yield from _choice(service, f"checks.{name}.endpoint", check.endpoint, service.endpoints)
         if check.credential:
-            yield from _choice(service, f"checks.{name}.credential", check.credential, service.credentials)
+            yield from _choice(
+                service, f"checks.{name}.credential", check.credential, service.credentials
+            )
     if service.metrics:
         yield from _choice(service, "metrics.endpoint", service.metrics.endpoint, service.endpoints)
-    yield from _choice(service, "upgrade.downgrade", service.upgrade.downgrade, DOWNGRADES)
 
 
-def _parameter_faults(service: Service, path: str, name: str, parameter: Parameter) -> Iterator[Fault]:
+def _parameter_faults(
+    service: Service, path: str, name: str, parameter: Parameter
+) -> Iterator[Fault]:
     if not _IDENTIFIER.fullmatch(name):
-        yield _fault(service, path, "not a name that templates can use", found=name,
-                     legal="letters, digits and underscores")  # fmt: skip
+        yield _fault(
+            service,
+            path,
+            "not a name that templates can use",
+            found=name,
+            legal="letters, digits and underscores",
+        )
     yield from _choice(service, f"{path}.scope", parameter.scope, SCOPES)
     yield from _choice(service, f"{path}.mutability", parameter.mutability, MUTABILITIES)
     yield from _choice(service, f"{path}.shrink", parameter.shrink, SHRINKS)
@@ -128,22 +172,40 @@ def _parameter_faults(service: Service, path: str, name: str, parameter: Paramet
         try:
             re.compile(parameter.pattern)
         except re.error as error:
-            yield _fault(service, f"{path}.pattern", f"not a regular expression: {error}",
-                         found=parameter.pattern)  # fmt: skip
+            yield _fault(
+                service,
+                f"{path}.pattern",
+                f"not a regular expression: {error}",
+                found=parameter.pattern,
+            )
             return
-    for key, value in (("min", parameter.min), ("max", parameter.max), ("default", parameter.default)):
+    for key, value in (
+        ("min", parameter.min),
+        ("max", parameter.max),
+        ("default", parameter.default),
+    ):
         if value is not None and (legal := checks.type_error(parameter, value)):
             yield _fault(service, f"{path}.{key}", "has the wrong type", found=value, legal=legal)
             return
     for influence in parameter.affects:
         if parameter.scope == "core":
-            yield _fault(service, f"{path}.affects", f"a core parameter may change anything, so {influence}"
-                         " says nothing", legal="no affects")  # fmt: skip
+            yield _fault(
+                service,
+                f"{path}.affects",
+                f"a core parameter may change anything, so {influence} says nothing",
+                legal="no affects",
+            )
             break
         if why := out_of_reach(influence):
-            yield _fault(service, f"{path}.affects", f"{influence} is {why}, which only core may change",
-                         legal="another path, or scope core")  # fmt: skip
+            yield _fault(
+                service,
+                f"{path}.affects",
+                f"{influence} is {why}, which only core may change",
+                legal="another path, or scope core",
+            )
     if parameter.default is not None:
         value = checks.normal(parameter, parameter.default)
         if legal := checks.bound_error(parameter, value):
-            yield _fault(service, f"{path}.default", "is out of bounds", found=parameter.default, legal=legal)
+            yield _fault(
+                service, f"{path}.default", "is out of bounds", found=parameter.default, legal=legal
+            )

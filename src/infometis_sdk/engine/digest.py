@@ -1,16 +1,15 @@
 """The core digest: equal digests mean the same function from parameters to Kubernetes objects.
 
-It is a digest of inputs: descriptor, templates, files, core parameter values, images and the version
-of the render format. Values of scale, platform and border parameters are no part of it.
+It is a digest of inputs: descriptor, templates, files, core parameter values, images and the
+version of the render format. Values of scale, platform and border parameters are no part of it.
 """
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
@@ -18,14 +17,16 @@ from attrs import frozen
 from infometis_sdk.engine.context import locked
 from infometis_sdk.engine.template import normal_text
 from infometis_sdk.engine.values import normal, plain
-from infometis_sdk.model.project import Lock
 from infometis_sdk.model.service import Service
-from infometis_sdk.model.stack import ComposedService, ComposedStack
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.project import Lock
+    from infometis_sdk.model.stack import ComposedService, ComposedStack
 
 __all__ = ("FORMAT", "CoreDigest", "canonical_json", "service_digest", "stack_digest")
 
 FORMAT = "infometis.io/render/v1"
-"""Moves only when the same inputs would render to other objects; then every digest moves with it."""
+"""Moves only when the same inputs would render to other objects; all digests move with it."""
 
 # Fields of a Service that are no input of rendering, or are taken in their own way below.
 _APART = frozenset({"files", "images", "lines", "manifests", "origin", "parameters", "templates"})
@@ -55,7 +56,9 @@ def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - JSON
         '{"a":"é","b":1}'
 
     """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return text.encode("utf-8", "surrogatepass")
 
 
@@ -125,7 +128,7 @@ def _inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
     }
 
 
-def _data(value: Any) -> Any:  # noqa: ANN401 - any frozen value
+def _data(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Turn values of the model into plain data, with text in NFC."""
     if isinstance(value, str):
         return value if value.isascii() and "\r" not in value else normal_text(value)
@@ -136,10 +139,5 @@ def _data(value: Any) -> Any:  # noqa: ANN401 - any frozen value
     if isinstance(value, Mapping):
         return {_data(str(key)): _data(item) for key, item in value.items()}
     if attrs.has(type(value)):
-        return {name: _data(getattr(value, name)) for name in _names(type(value))}
+        return {a.name: _data(getattr(value, a.name)) for a in attrs.fields(type(value))}
     return plain(value)
-
-
-@functools.cache
-def _names(kind: type) -> tuple[str, ...]:
-    return tuple(a.name for a in attrs.fields(kind))

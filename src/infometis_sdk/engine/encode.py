@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Callable, Iterator
-from typing import Any
-from xml.etree import ElementTree
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.sandbox import CLOSE, OPEN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 __all__ = ("EXTENSIONS", "EncodeError", "encode", "kind_of")
 
@@ -81,17 +83,20 @@ def _check(kind: str, text: str) -> None:
         elif kind == "yaml":
             _, faults = load_all(text, lines=False)
             if faults:
-                raise EncodeError(f"once rendered: {faults[0].message}", faults[0].origin.line)
+                message = f"once rendered: {faults[0].message}"
+                raise EncodeError(message, faults[0].origin.line)
         elif kind == "xml":
-            ElementTree.fromstring(text.encode())  # noqa: S314 - our own template; expat limits entities
+            ET.fromstring(text.encode())  # noqa: S314 - our own template; expat limits entities
     except json.JSONDecodeError as error:
-        raise EncodeError(f"not JSON once rendered: {error.msg}", error.lineno) from error
-    except ElementTree.ParseError as error:
-        raise EncodeError(f"not XML once rendered: {error}", error.position[0]) from error
+        message = f"not JSON once rendered: {error.msg}"
+        raise EncodeError(message, error.lineno) from error
+    except ET.ParseError as error:
+        message = f"not XML once rendered: {error}"
+        raise EncodeError(message, error.position[0]) from error
 
 
 def _pieces(text: str) -> Iterator[tuple[str, Any, int]]:
-    """Yield each fixed text with the value that follows it and its line; the last value is absent."""
+    """Yield each fixed text, the value that follows it (none after the last), and its line."""
     at = 0
     for match in _PRINTED.finditer(text):
         yield text[at : match.start()], json.loads(match[1]), text.count("\n", 0, match.start()) + 1
@@ -111,7 +116,9 @@ def _scalar(value: Any, line: int, null: str = "") -> str:  # noqa: ANN401 - JSO
         return json.dumps(value)
     if isinstance(value, str):
         return value
-    msg = f"a {'list' if isinstance(value, list) else 'map'} cannot be printed into this type of file"
+    msg = (
+        f"a {'list' if isinstance(value, list) else 'map'} cannot be printed into this type of file"
+    )
     raise EncodeError(msg, line, 'text, such as {{ items | join(",") }}')
 
 
@@ -123,7 +130,9 @@ def _linewise(text: str, write: Callable[[str, str, str, int], str]) -> Iterator
         done.append(fixed)
         if value is _NOTHING:
             break
-        before = "".join(done).rpartition("\n")[2] if "\n" not in fixed else fixed.rpartition("\n")[2]
+        before = (
+            "".join(done).rpartition("\n")[2] if "\n" not in fixed else fixed.rpartition("\n")[2]
+        )
         after = pieces[index + 1][0].partition("\n")[0]
         done.append(write(before, after, _scalar(value, line), line))
     yield from done
@@ -156,14 +165,15 @@ def _properties(text: str) -> Iterator[str]:
 
 
 def _ini(text: str) -> Iterator[str]:
-    """INI and the like: no reader agrees with another on escapes, so nothing is written that needs one."""
+    """INI and the like: readers differ on escapes, so nothing is written that needs one."""
 
     def write(before: str, after: str, value: str, line: int) -> str:
         del before, after
         if bad := re.search(r"[^ -~\u00a0-\uffff]|[;#\"'`]|^\s|\s$", value):
             what = repr(bad.group())
-            msg = f"the value holds {what}, which readers of this type of file understand differently"
-            raise EncodeError(msg, line, "text without line breaks, quotes, ; and #, or another file type")
+            msg = f"the value holds {what}, which readers of such files understand differently"
+            legal = "text without line breaks, quotes, ; and #, or another type of file"
+            raise EncodeError(msg, line, legal)
         return value
 
     return _linewise(text, write)
@@ -224,6 +234,15 @@ def _json(text: str) -> Iterator[str]:
             yield json.dumps(value, ensure_ascii=False)
 
 
+_XML_ENTITIES = {
+    '"': "&quot;",
+    "'": "&apos;",
+    "\n": "&#10;",
+    "\r": "&#13;",
+    "\t": "&#9;",
+}
+
+
 def _xml(text: str) -> Iterator[str]:
     """XML text and attributes."""
     for fixed, value, line in _pieces(text):
@@ -234,7 +253,7 @@ def _xml(text: str) -> Iterator[str]:
         if bad := re.search(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]", plain):
             msg = f"the value holds {bad.group()!r}, which XML cannot carry"
             raise EncodeError(msg, line)
-        yield escape(plain, {'"': "&quot;", "'": "&apos;", "\n": "&#10;", "\r": "&#13;", "\t": "&#9;"})
+        yield escape(plain, _XML_ENTITIES)
 
 
 _ENCODERS: dict[str, Callable[[str], Iterator[str]]] = {

@@ -1,4 +1,4 @@
-"""Explain: which layer, file and line set a value, what the other layers said, and what it may change."""
+"""Explain: which layer, file and line set a value, and what that value may change."""
 
 from __future__ import annotations
 
@@ -84,7 +84,9 @@ class InfluenceReport(Report):
             title=self.headline(),
             columns=("PARAMETER", "SCOPE", "MAY CHANGE"),
             rows=tuple(
-                (name, scope, path) for name, scope, paths in self.rows for path in paths or ("nothing",)
+                (name, scope, path)
+                for name, scope, paths in self.rows
+                for path in paths or ("nothing",)
             ),
         )
 
@@ -102,8 +104,9 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
     Example:
         >>> from infometis_sdk.engine.compose import compose
         >>> from infometis_sdk.model import Environment, Project, Service
-        >>> a = Service(name="a", parameters={"n": Parameter(type="integer", default=1, scope="scale")})
-        >>> stack = compose(Project(name="p", services={"a": a}), Environment("dev", values={"a": {"n": 2}}))
+        >>> n = Parameter(type="integer", default=1, scope="scale")
+        >>> project = Project(name="p", services={"a": Service(name="a", parameters={"n": n})})
+        >>> stack = compose(project, Environment("dev", values={"a": {"n": 2}}))
         >>> explain(stack, "a.n").headline()
         'a.n = 2 (environment)'
 
@@ -111,17 +114,20 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
     name, _, rest = path.partition(".")
     services = {composed.name: composed for composed in stack.services}
     if name not in services:
-        raise _unknown("service", name, list(services))
+        kind = "service"
+        raise _unknown(kind, name, list(services))
     composed = services[name]
     key, _, below = rest.partition(".")
     known = composed.service.parameters
     if key not in known:
-        raise _unknown(f"parameter of {name}", key, list(known))
+        kind = f"parameter of {name}"
+        raise _unknown(kind, key, list(known))
     value = composed.values[key]
     for step in below.split(".") if below else ():
         if not isinstance(value, dict) or step not in value:
             children = list(value) if isinstance(value, dict) else []
-            raise _unknown(f"value below {name}.{key}", step, [str(child) for child in children])
+            kind = f"value below {name}.{key}"
+            raise _unknown(kind, step, [str(child) for child in children])
         value = value[step]
     chain = composed.history.get(rest) or _above(composed, rest)
     return Explanation(
@@ -147,7 +153,11 @@ def explain_influence(stack: ComposedStack) -> InfluenceReport:
     return InfluenceReport(
         stack_id=stack.stack_id,
         rows=tuple(
-            (f"{composed.name}.{name}", parameter.scope, tuple(str(item) for item in parameter.affects))
+            (
+                f"{composed.name}.{name}",
+                parameter.scope,
+                tuple(str(item) for item in parameter.affects),
+            )
             for composed in stack.services
             for name, parameter in composed.service.parameters.items()
             if parameter.scope != "core"
@@ -171,5 +181,5 @@ def _unknown(what: str, name: str, known: list[str]) -> ProjectError:
     return ProjectError([fault])
 
 
-def _show(value: Any) -> str:  # noqa: ANN401 - any value
+def _show(value: Any) -> str:  # noqa: ANN401 - JSON
     return "unset" if value is None else repr(value) if not isinstance(value, str) else value

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.model.fault import Fault
-from infometis_sdk.model.stack import Manifest
 
-__all__ = ("LABEL", "SUBDOMAIN", "Findings", "label_key", "label_value", "maps", "mapping")
+if TYPE_CHECKING:
+    from infometis_sdk.model.stack import Manifest
+
+__all__ = ("LABEL", "SUBDOMAIN", "Findings", "label_key", "label_value", "mapping", "maps")
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 label."""
 
-SUBDOMAIN = re.compile(r"(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_PART = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+SUBDOMAIN = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
 """RFC 1123 subdomain."""
 
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
@@ -24,7 +27,8 @@ _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 def label_key(text: str) -> bool:
     """Tell whether a text may be the key of a label or an annotation."""
     prefix, slash, name = text.rpartition("/")
-    return bool(_QUALIFIED.fullmatch(name)) and (not slash or bool(SUBDOMAIN.fullmatch(prefix.lower())))
+    legal = not slash or SUBDOMAIN.fullmatch(prefix.lower())
+    return bool(_QUALIFIED.fullmatch(name) and legal)
 
 
 def label_value(text: str) -> bool:
@@ -74,20 +78,24 @@ class Findings:
             )
         )
 
-    def warning(self, manifest: Manifest, path: str, message: str, **more: Any) -> None:  # noqa: ANN401
+    def warning(self, manifest: Manifest, path: str, message: str, **more: Any) -> None:  # noqa: ANN401 - JSON
         """Note what works, but hardly as meant."""
         self.error(manifest, path, message, level="warning", **more)
 
-    def dangling(self, manifest: Manifest, path: str, message: str, **more: Any) -> None:  # noqa: ANN401
+    def dangling(self, manifest: Manifest, path: str, message: str, **more: Any) -> None:  # noqa: ANN401 - JSON
         """Note a reference to something that is not among the objects.
 
         An error in a template, which names all that it needs; a warning in a raw manifest,
         whose controllers may make the missing object at run time.
         """
         key = (manifest.service, manifest.ref.kind, manifest.ref.name)
-        self.error(manifest, path, message, level="warning" if key in self._raw else "error", **more)
+        self.error(
+            manifest, path, message, level="warning" if key in self._raw else "error", **more
+        )
 
-    def choice(self, manifest: Manifest, path: str, value: Any, legal: tuple[str, ...]) -> None:  # noqa: ANN401
+    def choice(self, manifest: Manifest, path: str, value: Any, legal: tuple[str, ...]) -> None:  # noqa: ANN401 - JSON
         """Check a field with a closed set of words; an absent one has a default."""
         if value is not None and value not in legal:
-            self.error(manifest, path, "unknown word", found=value, legal=", ".join(legal), known=legal)
+            self.error(
+                manifest, path, "unknown word", found=value, legal=", ".join(legal), known=legal
+            )

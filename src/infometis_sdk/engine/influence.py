@@ -1,4 +1,4 @@
-"""Influence: where the values of non-core parameters may show in the rendered objects, and nowhere else.
+"""Influence: where the values of non-core parameters may show in the rendered objects.
 
 At every render the result is compared with a reference render at the descriptor's defaults.
 A difference that no ``affects`` of the parameters whose values differ declares is a fault.
@@ -7,15 +7,18 @@ A difference that no ``affects`` of the parameters whose values differ declares 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import paths
 from infometis_sdk.engine.configfile import parse_config
 from infometis_sdk.engine.reach import forbidden
 from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.parameter import Influence
-from infometis_sdk.model.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from infometis_sdk.model.parameter import Influence
+    from infometis_sdk.model.service import Service
 
 __all__ = ("changed_parameters", "check_influence", "influence", "uncovered")
 
@@ -60,7 +63,8 @@ def check_influence(
     Args:
         service: whose objects these are.
         changed: names of the parameters whose values differ.
-        actual, reference: objects of both renders by kind and name, before they are stamped.
+        actual: objects of this render by kind and name, before they are stamped.
+        reference: the same of the reference render.
         origins: template of each object, for the messages.
 
     """
@@ -70,7 +74,9 @@ def check_influence(
         origin = origins.get((kind, name), service.origin)
         where = f"{kind}/{name} {path}".rstrip()
         if why:
-            message = f"{path} is {why}, which only a core parameter may change; here it follows {names}"
+            message = (
+                f"{path} is {why}, which only a core parameter may change; here it follows {names}"
+            )
             legal = "a core parameter, or another way to reach the aim"
         elif path:
             message = f"changes with a parameter that does not declare it: one of {names}"
@@ -88,7 +94,7 @@ def uncovered(
     left: Mapping[Key, Mapping[str, Any]],
     right: Mapping[Key, Mapping[str, Any]],
 ) -> Iterator[tuple[Key, str, str]]:
-    """Yield each undeclared difference: object, path, and why it is out of all reach (mostly empty)."""
+    """Yield each undeclared difference: object, path, and why no parameter may cause it, if so."""
     declared = [i for name in changed for i in service.parameters[name].affects]
     for key in {**left, **right}:
         kind, name = key
@@ -106,13 +112,18 @@ def uncovered(
                 yield from ((key, p, "") for p in _outside(here, path, old, new))
 
 
-def _outside(declared: Sequence[Influence], path: str, old: Any, new: Any) -> Iterator[str]:  # noqa: ANN401
+def _outside(declared: Sequence[Influence], path: str, old: Any, new: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
     """Yield what of one difference is not declared; files are compared key by key."""
     covering = [i for i in declared if not i.presence and paths.matches(i.path, path)]
     if any(not item.key for item in covering):
         return
     steps = paths.parse(path)
-    file = len(steps) == 2 and steps[0] == "data" and isinstance(old, str) and isinstance(new, str)  # noqa: PLR2004
+    file = (
+        len(steps) == len(("data", "key"))
+        and steps[0] == "data"
+        and isinstance(old, str)
+        and isinstance(new, str)
+    )
     if not file:
         yield path
         return

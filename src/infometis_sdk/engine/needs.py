@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from typing import TYPE_CHECKING
 
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.service import Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from infometis_sdk.model.service import Service
 
 __all__ = ("dependency_order",)
 
@@ -47,7 +51,7 @@ def dependency_order(services: Mapping[str, Service]) -> tuple[tuple[str, ...], 
                 message=f"services need each other in a circle: {text}",
                 origin=_origin(first, "needs"),
                 path="needs",
-                legal="needs without a circle; communication goes into uses, where circles are legal",
+                legal="needs without a circle; uses, for communication, may have them",
             )
         )
         return (), faults

@@ -1,7 +1,7 @@
 """Bring a rendered object into the form in which the API server will show it.
 
 Only what is certain: nothing here fills in a default that the API server could choose otherwise.
-Sources: the API conventions of Kubernetes, and what server-side apply was seen to do with such objects.
+Sources: the API conventions of Kubernetes, and what server-side apply does with such objects.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def _encode_secret(secret: dict[str, Any]) -> None:
         secret["data"] = {**(secret.get("data") or {}), **encoded}
 
 
-def _ports(ports: Any) -> None:  # noqa: ANN401
+def _ports(ports: Any) -> None:  # noqa: ANN401 - JSON
     """Fill in the protocol, which is part of the key by which server-side apply finds a port."""
     for port in ports if isinstance(ports, list) else ():
         if isinstance(port, dict):
@@ -155,12 +155,12 @@ def _quantities(obj: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
         yield from _of_pod(pod)
 
 
-def _of_map(value: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401
+def _of_map(value: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401 - JSON
     if isinstance(value, dict):
         yield from ((value, key) for key in list(value))
 
 
-def _of_resources(holder: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401
+def _of_resources(holder: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401 - JSON
     resources = holder.get("resources") if isinstance(holder, dict) else None
     if isinstance(resources, dict):
         yield from _of_map(resources.get("requests"))
@@ -176,7 +176,9 @@ def _of_pod(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     for _, container in podspec.containers(spec):
         yield from _of_resources(container)
         for variable in container.get("env") or ():
-            field = (variable.get("valueFrom") or {}).get("resourceFieldRef") if isinstance(variable, dict) else None
+            if not isinstance(variable, dict):
+                continue
+            field = (variable.get("valueFrom") or {}).get("resourceFieldRef")
             if isinstance(field, dict) and "divisor" in field:
                 yield field, "divisor"
     for volume in spec.get("volumes") or ():

@@ -7,7 +7,10 @@ before their CRDs and operators.
 
 from __future__ import annotations
 
-from infometis_sdk.model.reference import ObjectRef
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.reference import ObjectRef
 
 __all__ = ("SINGLETONS", "apply_rank", "delete_rank", "early")
 
@@ -82,5 +85,5 @@ def delete_rank(ref: ObjectRef) -> int:
 
 
 def early(ref: ObjectRef) -> bool:
-    """Tell whether an object is applied before the first service: namespaces and CRDs of all of them."""
+    """Tell whether an object comes before the first service: all namespaces and CRDs do."""
     return ref.kind in _EARLY_KINDS

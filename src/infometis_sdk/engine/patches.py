@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import paths
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.engine.values import plain
-from infometis_sdk.model.environment import Patch
 from infometis_sdk.model.fault import Fault
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.environment import Patch
 
 __all__ = ("ALLOWED", "apply_patches", "path_fault")
 
@@ -27,7 +29,7 @@ _TEMPLATE = r"spec\.(?:jobTemplate\.spec\.)?template\."
 ALLOWED = (
     "spec.replicas",
     "resources of a container",
-    "scheduling of pods (affinity, nodeSelector, tolerations, topologySpreadConstraints, priorityClassName)",
+    "scheduling (affinity, nodeSelector, tolerations, topologySpreadConstraints, priority class)",
     "imagePullSecrets",
     "storageClassName",
     "metadata.labels and metadata.annotations",
@@ -68,7 +70,9 @@ def apply_patches(objects: Iterable[dict[str, Any]], patches: Iterable[Patch]) -
         if not targets:
             known = [f"{kind}/{name}" for kind, name in table]
             wanted = f"{patch.kind}/{patch.name}"
-            faults.append(_fault(patch, f"there is no {wanted} to patch", near=nearest(wanted, known)))
+            faults.append(
+                _fault(patch, f"there is no {wanted} to patch", near=nearest(wanted, known))
+            )
             continue
         for target in targets:
             faults += _apply(target, patch)
@@ -96,8 +100,13 @@ def _apply(obj: dict[str, Any], patch: Patch) -> list[Fault]:
         return [refused]
     path = paths.render(paths.parse(patch.path))
     if selected := _selected(obj, path):
-        return [_fault(patch, f"the label {selected!r} is part of a selector, which only core may change",
-                       legal="a label that no selector names")]  # fmt: skip
+        return [
+            _fault(
+                patch,
+                f"the label {selected!r} is part of a selector, which only core may change",
+                legal="a label that no selector names",
+            )
+        ]
     value = plain(patch.value)
     if value is None:
         paths.remove(obj, path)

@@ -12,7 +12,18 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-__all__ = ("MISSING", "differences", "leaves", "matches", "parse", "remove", "render", "set_value", "value_at")
+__all__ = (
+    "MISSING",
+    "differences",
+    "item_steps",
+    "leaves",
+    "matches",
+    "parse",
+    "remove",
+    "render",
+    "set_value",
+    "value_at",
+)
 
 Path = tuple[str, ...]
 """Steps of a path: a map key as it is, a list item as ``[key=value]`` or ``[index]``."""
@@ -165,7 +176,7 @@ def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:  # noqa: ANN4
     return found
 
 
-def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) -> None:  # noqa: ANN401
+def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) -> None:  # noqa: ANN401 - JSON
     if old is new or (type(old) is type(new) and old == new):
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
@@ -175,7 +186,7 @@ def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) 
         left = dict(zip(item_steps(field, old), old, strict=True))
         right = dict(zip(item_steps(field, new), new, strict=True))
         pairs = [(k, left.get(k, MISSING), right.get(k, MISSING)) for k in {**left, **right}]
-        if list(left) != list(right) and set(left) == set(right) and all(left[k] == right[k] for k in left):
+        if left == right and list(left) != list(right):
             # The same items in another order: the list as a whole differs.
             found[render(path)] = (old, new)
             return
@@ -200,7 +211,7 @@ def matches(pattern: str, path: str) -> bool:
     """Tell whether ``pattern`` is ``path`` or lies above it; ``*`` stands for any text in a step.
 
     Example:
-        >>> matches("spec.containers[name=*].resources", "spec.containers[name=a].resources.limits.cpu")
+        >>> matches("containers[name=*].resources", "containers[name=a].resources.limits.cpu")
         True
 
     """

@@ -9,7 +9,14 @@ from attrs import frozen
 
 __all__ = ("Read", "containers", "pod_metadata", "pod_spec", "reads")
 
-_TEMPLATED = ("DaemonSet", "Deployment", "Job", "ReplicaSet", "ReplicationController", "StatefulSet")
+_TEMPLATED = (
+    "DaemonSet",
+    "Deployment",
+    "Job",
+    "ReplicaSet",
+    "ReplicationController",
+    "StatefulSet",
+)
 
 
 @frozen(kw_only=True)
@@ -32,7 +39,7 @@ class Read:
     pull: bool = False
 
 
-def _template(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - part of an object
+def _template(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
     kind = obj.get("kind")
     spec = obj.get("spec")
     if kind == "Pod":
@@ -90,41 +97,45 @@ def reads(spec: Mapping[str, Any]) -> Iterator[Read]:
                 if part := _map(source.get(key)):
                     yield from _volume(kind, part.get("name"), part, path)
     for field, container in containers(spec):
-        where = f"{field}[name={container.get('name')}]"
-        for source in _maps(container.get("envFrom")):
-            for key, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
-                if ref := _map(source.get(key)):
-                    yield Read(
-                        kind=kind,
-                        name=str(ref.get("name") or ""),
-                        optional=bool(ref.get("optional")),
-                        path=f"{where}.envFrom",
-                    )
-        for variable in _maps(container.get("env")):
-            for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
-                if ref := _map(_map(variable.get("valueFrom")).get(key)):
-                    yield Read(
-                        kind=kind,
-                        name=str(ref.get("name") or ""),
-                        key=str(ref.get("key") or ""),
-                        optional=bool(ref.get("optional")),
-                        path=f"{where}.env[name={variable.get('name')}]",
-                    )
+        yield from _environment(container, f"{field}[name={container.get('name')}]")
     for ref in _maps(spec.get("imagePullSecrets")):
-        yield Read(kind="Secret", name=str(ref.get("name") or ""), path="imagePullSecrets", pull=True)
+        name = str(ref.get("name") or "")
+        yield Read(kind="Secret", name=name, path="imagePullSecrets", pull=True)
 
 
-def _volume(kind: str, name: Any, part: Mapping[str, Any], path: str) -> Iterator[Read]:  # noqa: ANN401
+def _environment(container: Mapping[str, Any], where: str) -> Iterator[Read]:
+    for source in _maps(container.get("envFrom")):
+        for key, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
+            if ref := _map(source.get(key)):
+                yield Read(
+                    kind=kind,
+                    name=str(ref.get("name") or ""),
+                    optional=bool(ref.get("optional")),
+                    path=f"{where}.envFrom",
+                )
+    for variable in _maps(container.get("env")):
+        for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
+            if ref := _map(_map(variable.get("valueFrom")).get(key)):
+                yield Read(
+                    kind=kind,
+                    name=str(ref.get("name") or ""),
+                    key=str(ref.get("key") or ""),
+                    optional=bool(ref.get("optional")),
+                    path=f"{where}.env[name={variable.get('name')}]",
+                )
+
+
+def _volume(kind: str, name: Any, part: Mapping[str, Any], path: str) -> Iterator[Read]:  # noqa: ANN401 - JSON
     optional = bool(part.get("optional"))
     items = [str(item.get("key") or "") for item in _maps(part.get("items"))]
     for key in items or [""]:
         yield Read(kind=kind, name=str(name or ""), key=key, optional=optional, path=path)
 
 
-def _map(value: Any) -> Mapping[str, Any]:  # noqa: ANN401
+def _map(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
     return value if isinstance(value, Mapping) else {}
 
 
-def _maps(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
+def _maps(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
     if isinstance(value, list):
         yield from (item for item in value if isinstance(item, Mapping))

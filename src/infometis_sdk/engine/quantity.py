@@ -16,7 +16,9 @@ from attrs import frozen
 
 __all__ = ("Quantity", "bytes_of", "canonical", "compare", "mebibytes", "parse")
 
-_PATTERN = re.compile(r"([+-]?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?")
+_PATTERN = re.compile(
+    r"([+-]?)([0-9]+(?:\.[0-9]*)?|\.[0-9]+)([numkMGTPE]|[KMGTPE]i|[eE][+-]?[0-9]+)?"
+)
 _BINARY = {"Ki": 10, "Mi": 20, "Gi": 30, "Ti": 40, "Pi": 50, "Ei": 60}
 _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 _SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
@@ -25,6 +27,7 @@ _SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _INT64_DIGITS = 18
 _INT64_MAX = 2**63 - 1
 _NANO = -9
+_KI = 1024
 # 10^100 is far beyond all resources; a larger exponent would only burn memory here.
 _EXPONENT_MAX = 100
 
@@ -65,7 +68,7 @@ def parse(source: str | float) -> Quantity:
     """
     if isinstance(source, bool):
         msg = f"{source!r} is not a quantity; a quantity looks like 500m, 2 or 1.5Gi"
-        raise ValueError(msg)  # noqa: TRY004 - one error type for everything that is no quantity
+        raise ValueError(msg)  # noqa: TRY004 - one error for everything that is no quantity
     text = source if isinstance(source, str) else repr(source)
     match = _PATTERN.fullmatch(text)
     if match is None:
@@ -90,7 +93,9 @@ def parse(source: str | float) -> Quantity:
         value, rounded = -value, -rounded
     if _kept_as_written(whole, fraction, suffix, binary=binary, exponent=exponent):
         return Quantity(value=value, text=text)
-    return Quantity(value=rounded, text=_write(rounded, text, binary=binary, exponential=exponential))
+    return Quantity(
+        value=rounded, text=_write(rounded, text, binary=binary, exponential=exponential)
+    )
 
 
 def canonical(source: str | float) -> str:
@@ -150,7 +155,9 @@ def mebibytes(source: str | float) -> int:
     return int(parse(source).value / 2**20)
 
 
-def _kept_as_written(whole: str, fraction: str, suffix: str, *, binary: bool, exponent: int) -> bool:
+def _kept_as_written(
+    whole: str, fraction: str, suffix: str, *, binary: bool, exponent: int
+) -> bool:
     """Tell whether the API server's parser keeps the text as it is, canonical or not.
 
     ``ParseQuantity`` keeps the source text where its fast path takes it for canonical;
@@ -177,7 +184,7 @@ def _fit(value: Fraction, *, binary: bool) -> Fraction:
 def _write(value: Fraction, source: str, *, binary: bool, exponential: bool) -> str:
     if not value:
         return "0"
-    if binary and abs(value) >= 1024 and value.denominator == 1:  # noqa: PLR2004 - 1 Ki
+    if binary and abs(value) >= _KI and value.denominator == 1:
         amount, power = int(value), 0
         while amount % 1024 == 0:
             amount, power = amount // 1024, power + 10
@@ -193,6 +200,6 @@ def _write(value: Fraction, source: str, *, binary: bool, exponential: bool) -> 
         return f"{amount}e{exponent}" if exponent else str(amount)
     if exponent not in _SUFFIX:
         # The API server drops the exponent here and would store a wrong value.
-        msg = f"{source!r} is out of the range of quantities; write it with an exponent, such as 1e21"
+        msg = f"{source!r} is out of the range of quantities; write an exponent, such as 1e21"
         raise ValueError(msg)
     return f"{amount}{_SUFFIX[exponent]}"

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from infometis_sdk.engine import paths
-from infometis_sdk.model.parameter import Influence
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.parameter import Influence
 
 __all__ = ("forbidden", "out_of_reach")
 

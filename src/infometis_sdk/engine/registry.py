@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from infometis_sdk.engine import podspec
-from infometis_sdk.model.environment import RegistryPolicy
-from infometis_sdk.model.project import Lock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infometis_sdk.model.environment import RegistryPolicy
+    from infometis_sdk.model.project import Lock
 
 __all__ = ("apply_registry",)
 
@@ -38,7 +42,9 @@ def apply_registry(
                 image = f"{prefix}/{image}"
             container["image"] = image
         if policy.pull_secrets:
-            present = [item for item in spec.get("imagePullSecrets") or () if isinstance(item, dict)]
+            present = [
+                item for item in spec.get("imagePullSecrets") or () if isinstance(item, dict)
+            ]
             known = {item.get("name") for item in present}
             added = [{"name": name} for name in policy.pull_secrets if name not in known]
             spec["imagePullSecrets"] = [*present, *added]

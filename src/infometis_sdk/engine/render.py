@@ -9,14 +9,14 @@ import hashlib
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import define, field
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine import podspec
-from infometis_sdk.engine.context import Bundle, secret_name
+from infometis_sdk.engine.context import Bundle, credential_keys, secret_name
 from infometis_sdk.engine.digest import canonical_json, stack_digest
 from infometis_sdk.engine.influence import changed_parameters, check_influence
 from infometis_sdk.engine.normalise import normalise
@@ -30,7 +30,7 @@ from infometis_sdk.engine.values import normal
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.service import Service
+from infometis_sdk.model.secret import SecretRef
 from infometis_sdk.model.stack import (
     BoundCredential,
     ComposedService,
@@ -38,6 +38,9 @@ from infometis_sdk.model.stack import (
     Manifest,
     ManifestSet,
 )
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.service import Credential, Service
 
 __all__ = ("render", "render_service")
 
@@ -87,7 +90,9 @@ def render(stack: ComposedStack) -> ManifestSet:
     faults += apply_patches((draft.object for draft in drafts), stack.environment.patches)
     if faults:
         raise RenderError(faults)
-    apply_registry(((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock)
+    apply_registry(
+        ((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock
+    )
     drafts += _stack_drafts(stack)
     faults += _stamp(stack, drafts)
     if faults:
@@ -96,7 +101,7 @@ def render(stack: ComposedStack) -> ManifestSet:
 
 
 def _stack_drafts(stack: ComposedStack) -> list[Draft]:
-    """Make what belongs to the stack as a whole; in shared mode namespace and quota are not ours."""
+    """Make what belongs to the stack as a whole; in shared mode nothing of that is ours."""
     if stack.environment.mode != "independent":
         return []
     policies = stack.environment.policies
@@ -158,9 +163,11 @@ def _service_drafts(
 
 
 def reference_values(composed: ComposedService) -> dict[str, Any]:
-    """Return the values of the reference render: core ones as they are, all others at their defaults."""
+    """Return the values of the reference render: all that are not core at their defaults."""
     return {
-        name: composed.values[name] if parameter.scope == "core" else normal(parameter, parameter.default)
+        name: composed.values[name]
+        if parameter.scope == "core"
+        else normal(parameter, parameter.default)
         for name, parameter in composed.service.parameters.items()
     }
 
@@ -241,7 +248,9 @@ def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], 
     ]
     drafts: list[Draft] = []
     starts = [document.line for document in documents]
-    for document, end in zip(documents, [*(start - 1 for start in starts[1:]), len(lines)], strict=True):
+    for document, end in zip(
+        documents, [*(start - 1 for start in starts[1:]), len(lines)], strict=True
+    ):
         here = attrs.evolve(origin, line=marks.line(document.line, end))
         items = [document.data]
         if isinstance(document.data, dict) and document.data.get("kind") == "List":
@@ -284,30 +293,44 @@ class _Marks:
         return self.template[at - 1] if at else 0
 
 
-def _shape_fault(item: Any, origin: Origin, path: str) -> Fault | None:  # noqa: ANN401 - from YAML
+def _shape_fault(item: Any, origin: Origin, path: str) -> Fault | None:  # noqa: ANN401 - JSON
     if not isinstance(item, Mapping):
-        return Fault(message="not a Kubernetes object", origin=origin, path=path, found=repr(item)[:60],
-                     legal="a map with apiVersion, kind and metadata.name")  # fmt: skip
+        return Fault(
+            message="not a Kubernetes object",
+            origin=origin,
+            path=path,
+            found=repr(item)[:60],
+            legal="a map with apiVersion, kind and metadata.name",
+        )
     metadata = item.get("metadata")
     name = metadata.get("name") if isinstance(metadata, Mapping) else None
-    for key, value in (("apiVersion", item.get("apiVersion")), ("kind", item.get("kind")),
-                       ("metadata.name", name)):  # fmt: skip
+    for key, value in (
+        ("apiVersion", item.get("apiVersion")),
+        ("kind", item.get("kind")),
+        ("metadata.name", name),
+    ):
         if not isinstance(value, str) or not value:
             what = item.get("kind") or "object"
-            return Fault(message=f"a {what} without {key}", origin=origin, path=path,
-                         found="" if value is None else repr(value), legal="text")  # fmt: skip
+            return Fault(
+                message=f"a {what} without {key}",
+                origin=origin,
+                path=path,
+                found="" if value is None else repr(value),
+                legal="text",
+            )
     return None
 
 
 def _key_fault(item: Mapping[str, Any], origin: Origin, path: str) -> Fault | None:
     """Check the keys of an object built in code; what was read from YAML has text keys only."""
     if bad := _odd_key(item, ""):
-        return Fault(message="a key that is not text", origin=origin, path=f"{path}.{bad}",
-                     legal="text")  # fmt: skip
+        return Fault(
+            message="a key that is not text", origin=origin, path=f"{path}.{bad}", legal="text"
+        )
     return None
 
 
-def _odd_key(value: Any, path: str) -> str:  # noqa: ANN401 - from YAML
+def _odd_key(value: Any, path: str) -> str:  # noqa: ANN401 - JSON
     """Return where a map has a key that is not text, which JSON cannot carry."""
     if isinstance(value, Mapping):
         for key, item in value.items():
@@ -350,9 +373,7 @@ def _stamp_faults(obj: Mapping[str, Any], origin: Origin) -> list[Fault]:
 
 def _stamp(stack: ComposedStack, drafts: list[Draft]) -> list[Fault]:
     """Stamp every object in place; what two services both want is a fault."""
-    secrets = {
-        secret_name(c.name, name) for c in stack.services for name in c.service.credentials
-    }
+    secrets = {secret_name(c.name, name) for c in stack.services for name in c.service.credentials}
     renamed = {
         (draft.object["kind"], draft.object["metadata"]["name"]): name
         for draft in drafts
@@ -399,24 +420,33 @@ def _double(drafts: Iterable[Draft]) -> list[Fault]:
         if first.service == draft.service:
             message = f"service {draft.service!r} makes {ref} twice"
         else:
-            left, right = (f"service {d.service!r}" if d.service else "the stack" for d in (first, draft))
+            left, right = (
+                f"service {d.service!r}" if d.service else "the stack" for d in (first, draft)
+            )
             message = f"{left} and {right} both make {ref}"
         faults.append(
-            Fault(message=message, origin=draft.origin, path=str(ref), found=f"also in {first.origin}",
-                  legal="one owner for each object")  # fmt: skip
+            Fault(
+                message=message,
+                origin=draft.origin,
+                path=str(ref),
+                found=f"also in {first.origin}",
+                legal="one owner for each object",
+            )
         )
     return faults
 
 
 def _checksums(drafts: Iterable[Draft]) -> None:
-    """Write, on the pods of each template, a checksum over exactly the ConfigMaps that they read."""
+    """Write on pods a checksum over exactly the ConfigMaps that they read."""
     drafts = list(drafts)
     configs: dict[tuple[str, str], bytes] = {}
     for draft in drafts:
         obj = draft.object
         if obj["kind"] == "ConfigMap":
             held = {key: obj[key] for key in ("data", "binaryData") if key in obj}
-            configs[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = canonical_json(held)
+            configs[obj["metadata"].get("namespace", ""), obj["metadata"]["name"]] = canonical_json(
+                held
+            )
     for draft in drafts:
         obj = draft.object
         # The pods of a Job can never change; and raw manifests are kept as they are.
@@ -436,6 +466,19 @@ def _checksums(drafts: Iterable[Draft]) -> None:
             annotations = dict(metadata.get("annotations") or {})
             annotations[CHECKSUM] = total.hexdigest()
             metadata["annotations"] = annotations
+
+
+def _sources(stack: ComposedStack, name: str, credential: Credential) -> Mapping[str, SecretRef]:
+    """Return the source of each key; one existing Secret as a whole gives all keys of the type."""
+    given = stack.environment.credentials.get(name, {})
+    if not isinstance(given, SecretRef):
+        return given
+    if given.scheme != "secret":
+        return {}
+    return {
+        key: SecretRef(scheme="secret", target=f"{given.target}/{key}")
+        for key in credential_keys(credential)
+    }
 
 
 def _manifest_set(stack: ComposedStack, drafts: Iterable[Draft]) -> ManifestSet:
@@ -473,7 +516,7 @@ def _manifest_set(stack: ComposedStack, drafts: Iterable[Draft]) -> ManifestSet:
                 name=name,
                 secret=secret_name(composed.name, name),
                 credential=credential,
-                sources=stack.environment.credentials.get(f"{composed.name}.{name}", {}),
+                sources=_sources(stack, f"{composed.name}.{name}", credential),
             )
             for composed in stack.services
             for name, credential in composed.service.credentials.items()

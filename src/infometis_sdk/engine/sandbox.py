@@ -24,10 +24,14 @@ Two characters of the private use area; inside values they are escaped.
 
 # PyYAML accepts neither control characters nor lone surrogates in its input, and reads some
 # exotic characters as line breaks; JSON may escape any character, so these are.
-_ESCAPED = re.compile("[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue002-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_ESCAPED = re.compile(
+    "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue002-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
+)
 
 # What makes large results from small texts is barred; a template needs none of it.
-_GREEDY_METHODS = frozenset({"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"})
+_GREEDY_METHODS = frozenset(
+    {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
+)
 _GREEDY_FILTERS = ("center", "filesizeformat", "indent", "urlize", "wordwrap", "xmlattr")
 _MAX_BITS = 4096
 _MAX_REPEAT = 10_000
@@ -52,7 +56,7 @@ class UndefinedName(Exception):  # noqa: N818 - what it is
         self.known = tuple(str(key) for key in owner) if isinstance(owner, Mapping) else ()
 
 
-def json_text(value: Any) -> str:  # noqa: ANN401 - any printed value
+def json_text(value: Any) -> str:  # noqa: ANN401 - JSON
     """Return a value as JSON that is YAML too, on one line.
 
     Raises:
@@ -65,7 +69,9 @@ def json_text(value: Any) -> str:  # noqa: ANN401 - any printed value
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         msg = f"cannot print {type(value).__name__}: {error}"
-        raise TemplateError(msg, legal="text, numbers, true, false, null, lists and maps") from error
+        raise TemplateError(
+            msg, legal="text, numbers, true, false, null, lists and maps"
+        ) from error
     return _ESCAPED.sub(_escape, text)
 
 
@@ -74,7 +80,7 @@ def _escape(match: re.Match[str]) -> str:
 
 
 def _quantity_filter(convert: Callable[[Any], int]) -> Callable[[Any], int]:
-    def apply(value: Any) -> int:  # noqa: ANN401
+    def apply(value: Any) -> int:  # noqa: ANN401 - JSON
         import jinja2
 
         if isinstance(value, jinja2.Undefined):
@@ -88,20 +94,27 @@ def _quantity_filter(convert: Callable[[Any], int]) -> Callable[[Any], int]:
 
 
 @functools.cache
-def environment(*, marked: bool) -> jinja2.Environment:
+def environment(*, marked: bool) -> jinja2.Environment:  # noqa: C901 - classes of a lazy import
     """Return the environment for files (``marked``) or for templates of Kubernetes objects.
 
     It is the same object every time and holds no state of any render.
     """
     import jinja2
-    from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError, safe_range
+    from jinja2.exceptions import SecurityError
+    from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
     from jinja2.utils import missing
 
     class Undefined(jinja2.StrictUndefined):
         """Raises an error that knows what was looked for, and where."""
 
-        def __init__(self, hint: Any = None, obj: Any = missing, name: Any = None, exc: Any = None) -> None:  # noqa: ANN401
-            super().__init__(hint, obj, name, exc or jinja2.UndefinedError)
+        def __init__(
+            self,
+            hint: str | None = None,
+            obj: object = missing,
+            name: str | None = None,
+            exc: type[jinja2.TemplateRuntimeError] = jinja2.UndefinedError,
+        ) -> None:
+            super().__init__(hint, obj, name, exc)
             owner = obj if isinstance(obj, Mapping) else None
             self._undefined_exception = functools.partial(UndefinedName, owner, str(name or ""))  # type: ignore[assignment]
 
@@ -110,18 +123,18 @@ def environment(*, marked: bool) -> jinja2.Environment:
 
         intercepted_binops = frozenset({"*", "**", "%"})
 
-        def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401
+        def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - JSON
             # A parameter called "items" is the parameter, not a method of dict.
             if isinstance(obj, dict) and attribute in obj:
                 return obj[attribute]
             return super().getattr(obj, attribute)
 
-        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401
+        def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ANN401 - JSON
             if isinstance(obj, str) and attr in _GREEDY_METHODS:
                 return False
             return super().is_safe_attribute(obj, attr, value)
 
-        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401
+        def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:  # noqa: ANN401 - JSON
             numbers = isinstance(left, (int, float)) and isinstance(right, (int, float))
             if not numbers and operator == "*":
                 count = left if isinstance(left, int) else right
@@ -138,7 +151,7 @@ def environment(*, marked: bool) -> jinja2.Environment:
                     raise SecurityError(msg)
             return super().call_binop(context, operator, left, right)
 
-    def finalize(value: Any) -> str:  # noqa: ANN401
+    def finalize(value: Any) -> str:  # noqa: ANN401 - JSON
         if isinstance(value, jinja2.Undefined):
             str(value)  # raises
         text = json_text(value)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
 __all__ = ("Scopes",)
 
@@ -62,7 +64,9 @@ class Scopes:
                 continue
             spec = obj.get("spec") or {}
             if spec.get("scope") == "Cluster":
-                self._cluster.add((spec.get("group", ""), (spec.get("names") or {}).get("kind", "")))
+                self._cluster.add(
+                    (spec.get("group", ""), (spec.get("names") or {}).get("kind", ""))
+                )
 
     def namespaced(self, obj: Mapping[str, Any]) -> bool:
         """Tell whether an object lives in a namespace."""

@@ -78,7 +78,9 @@ def content_digest(obj: Mapping[str, Any]) -> str:
     metadata = obj.get("metadata") or {}
     annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != DIGEST}
     bare = {**obj, "metadata": {**metadata, "annotations": annotations}}
-    text = json.dumps(bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    text = json.dumps(
+        bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    )
     return f"sha256:{hashlib.sha256(text.encode('utf-8', 'surrogatepass')).hexdigest()}"
 
 
@@ -150,10 +152,14 @@ class Stamp:
         if kind in ("RoleBinding", "ClusterRoleBinding"):
             for subject in obj.get("subjects") or ():
                 if isinstance(subject, dict) and subject.get("kind") == "ServiceAccount":
-                    subject.setdefault("namespace", obj["metadata"].get("namespace", self.namespace))
+                    subject.setdefault(
+                        "namespace", obj["metadata"].get("namespace", self.namespace)
+                    )
             role = obj.get("roleRef")
             if not raw and isinstance(role, dict) and role.get("kind") == "ClusterRole":
-                role["name"] = self.renamed.get(("ClusterRole", role.get("name", "")), role.get("name"))
+                role["name"] = self.renamed.get(
+                    ("ClusterRole", role.get("name", "")), role.get("name")
+                )
         for config in _client_configs(obj):
             service = config.get("service")
             if isinstance(service, dict):

@@ -1,4 +1,4 @@
-"""Render templates of Kubernetes objects and configuration files; every failure is a fault with its line.
+"""Render templates and configuration files; every failure is a fault with its line.
 
 In a template every printed expression is JSON, which is YAML, and a whole value:
 no value can add a key, and ``1.10`` stays text.
@@ -60,7 +60,7 @@ _INSTEAD = {
 class _Compiled:
     """A compiled template, what its source does wrong, and which names it asks for."""
 
-    template: jinja2.Template | None
+    template: Any  # a jinja2.Template; the type is imported for type checkers only
     faults: tuple[tuple[int, str, str], ...] = ()
     names: tuple[tuple[str, int], ...] = ()
     keys: tuple[tuple[str, str, int], ...] = ()
@@ -72,7 +72,7 @@ def normal_text(text: str) -> str:
 
 
 def render_template(text: str, context: Mapping[str, Any], *, origin: Origin) -> str:
-    """Render a template of Kubernetes objects to YAML text.
+    r"""Render a template of Kubernetes objects to YAML text.
 
     Each line ``kind: …`` of the result carries its line in the template in a comment ``#@N``.
 
@@ -88,15 +88,15 @@ def render_template(text: str, context: Mapping[str, Any], *, origin: Origin) ->
         RenderError: every fault that can be seen at once, each with its line.
 
     Example:
-        >>> render_template("a: {{ name }}\\n", {"name": "x: y"}, origin=Origin())
-        'a: "x: y"\\n'
+        >>> render_template("a: {{ name }}\n", {"name": "x: y"}, origin=Origin())
+        'a: "x: y"\n'
 
     """
     return _render(text, context, origin, marked=False)
 
 
 def render_file(name: str, text: str, context: Mapping[str, Any], *, origin: Origin) -> str:
-    """Render a configuration file; its name tells how values are encoded.
+    r"""Render a configuration file; its name tells how values are encoded.
 
     A file without any Jinja is taken as it is, whatever its type.
 
@@ -113,8 +113,8 @@ def render_file(name: str, text: str, context: Mapping[str, Any], *, origin: Ori
         RenderError: every fault that can be seen at once, each with its line.
 
     Example:
-        >>> render_file("a.properties", "a={{ x }}\\n", {"x": "1\\n2"}, origin=Origin())
-        'a=1\\\\n2\\n'
+        >>> render_file("a.properties", "a={{ x }}\n", {"x": "1\n2"}, origin=Origin())
+        'a=1\\n2\n'
 
     """
     text = normal_text(text)
@@ -122,13 +122,15 @@ def render_file(name: str, text: str, context: Mapping[str, Any], *, origin: Ori
         return text
     kind = encode.kind_of(name)
     if kind is None:
-        line = text[: min(at for m in ("{{", "{%", "{#") if (at := text.find(m)) >= 0)].count("\n") + 1
+        line = (
+            text[: min(at for m in ("{{", "{%", "{#") if (at := text.find(m)) >= 0)].count("\n") + 1
+        )
         raise RenderError(
             [
                 Fault(
                     message=f"cannot tell how to encode values in {name!r}",
                     origin=Origin(layer="base", file=origin.file, line=line),
-                    legal=f"one of {', '.join(encode.EXTENSIONS)}, or a file without any expression",
+                    legal=f"one of {', '.join(encode.EXTENSIONS)}, or no expression at all",
                 )
             ]
         )
@@ -172,12 +174,18 @@ def _render(
             parts.append(part)
             size += len(part)
             if size > MAX_OUTPUT:
-                msg = f"prints more than {MAX_OUTPUT // 2**20} MiB"
-                raise TemplateError(msg, legal="less: an API server refuses such an object")  # noqa: TRY301
+                raise _too_long()  # noqa: TRY301 - it needs the line, as all of these do
     except UndefinedName as error:
         line = _line_of(template, sys.exc_info()[2])
         raise RenderError(
-            [fault(line, str(error), ", ".join(sorted(error.known)), nearest(error.name, error.known))]
+            [
+                fault(
+                    line,
+                    str(error),
+                    ", ".join(sorted(error.known)),
+                    nearest(error.name, error.known),
+                )
+            ]
         ) from error
     except TemplateError as error:
         line = _line_of(template, sys.exc_info()[2])
@@ -224,6 +232,11 @@ def _source_faults(compiled: _Compiled, context: Mapping[str, Any], origin: Orig
     return faults
 
 
+def _too_long() -> TemplateError:
+    message = f"prints more than {MAX_OUTPUT // 2**20} MiB"
+    return TemplateError(message, legal="less: an API server refuses such an object")
+
+
 def _unknown_name(name: str, known: Iterable[str]) -> tuple[str, str, str]:
     if name in _ENVIRONMENT_NAMES:
         legal = _INSTEAD.get(name, "a parameter of the right scope")
@@ -239,12 +252,13 @@ def _unknown_key(owner: str, key: str, known: Mapping[str, Any]) -> tuple[str, s
 @functools.lru_cache(maxsize=2048)
 def _compile(text: str, marked: bool, kind_lines: bool) -> _Compiled:  # noqa: FBT001 - key of a cache
     """Compile a text once, however often it is rendered."""
-    import jinja2
-    from jinja2 import meta, nodes
+    from jinja2 import TemplateSyntaxError, meta, nodes
 
     env = environment(marked=marked)
     if len(text) > _MAX_SOURCE:
-        return _Compiled(template=None, faults=((1, f"longer than {_MAX_SOURCE // 2**20} MiB", ""),))
+        return _Compiled(
+            template=None, faults=((1, f"longer than {_MAX_SOURCE // 2**20} MiB", ""),)
+        )
     try:
         tree = env.parse(text)
         faults = _barred(tree)
@@ -252,9 +266,11 @@ def _compile(text: str, marked: bool, kind_lines: bool) -> _Compiled:  # noqa: F
             faults += [(g.line, g.message, g.right) for g in glued_expressions(env, text)]
         source = text
         if not marked and kind_lines:
-            source = _KIND_LINE.sub(lambda m: f"{m[1]} #@{text.count(chr(10), 0, m.start()) + 1}", text)
+            source = _KIND_LINE.sub(
+                lambda m: f"{m[1]} #@{text.count(chr(10), 0, m.start()) + 1}", text
+            )
         template = env.from_string(source)
-    except jinja2.TemplateSyntaxError as error:
+    except TemplateSyntaxError as error:
         message = (error.message or "not a template").rstrip(".")
         return _Compiled(
             template=None, faults=((error.lineno, f"{message[:1].lower()}{message[1:]}", ""),)
@@ -276,29 +292,28 @@ def _keys(tree: jinja2.nodes.Template, unknown: set[str]) -> Iterable[tuple[str,
     """Yield each constant key that is asked of a name of the context, as in ``params.replicas``."""
     from jinja2 import nodes
 
-    asked: list[tuple[str, str, int]] = []
-    lenient: set[tuple[str, str]] = set()
+    asked: dict[int, tuple[str, str, int]] = {}
+    for attribute in tree.find_all(nodes.Getattr):
+        if isinstance(attribute.node, nodes.Name) and attribute.node.name in unknown:
+            asked[id(attribute)] = (attribute.node.name, attribute.attr, attribute.lineno)
+    for item in tree.find_all(nodes.Getitem):
+        if (
+            isinstance(item.node, nodes.Name)
+            and item.node.name in unknown
+            and isinstance(item.arg, nodes.Const)
+            and isinstance(item.arg.value, str)
+        ):
+            asked[id(item)] = (item.node.name, item.arg.value, item.lineno)
     # What a template tests with ``is defined`` or gives a default, it may ask for anywhere.
-    tolerant = {
-        id(below)
+    lenient = {
+        asked[id(below)][:2]
         for kind in (nodes.Test, nodes.Filter)
         for node in tree.find_all(kind)
         if node.name in ("defined", "undefined", "default", "d")
         for below in (node.node, *node.find_all((nodes.Getattr, nodes.Getitem)))
+        if id(below) in asked
     }
-    for node in tree.find_all((nodes.Getattr, nodes.Getitem)):
-        if not isinstance(node.node, nodes.Name) or node.node.name not in unknown:
-            continue
-        if isinstance(node, nodes.Getattr):
-            key = node.attr
-        elif isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
-            key = node.arg.value
-        else:
-            continue
-        asked.append((node.node.name, key, node.lineno))
-        if id(node) in tolerant:
-            lenient.add((node.node.name, key))
-    return [found for found in asked if found[:2] not in lenient]
+    return [found for found in asked.values() if found[:2] not in lenient]
 
 
 def _barred(tree: jinja2.nodes.Template) -> list[tuple[int, str, str]]:
@@ -325,13 +340,14 @@ def _barred(tree: jinja2.nodes.Template) -> list[tuple[int, str, str]]:
     ]
 
 
-def _line_of(template: jinja2.Template, traceback: Any) -> int:  # noqa: ANN401 - a traceback
+def _line_of(template: jinja2.Template, traceback: Any) -> int:  # noqa: ANN401 - JSON
     """Return the line of the template at which an exception came up."""
     line = 0
     while traceback is not None:
-        if traceback.tb_frame.f_globals.get("__jinja_template__") is template:
-            line = template.get_corresponding_lineno(traceback.tb_lineno)
-        elif traceback.tb_frame.f_code.co_filename == "<template>":
+        if (
+            traceback.tb_frame.f_globals.get("__jinja_template__") is template
+            or traceback.tb_frame.f_code.co_filename == "<template>"
+        ):
             line = template.get_corresponding_lineno(traceback.tb_lineno)
         traceback = traceback.tb_next
     return line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 from infometis_sdk.engine.findings import Findings
 from infometis_sdk.engine.validate_links import check_links
@@ -61,7 +62,7 @@ def _call(check: Check, manifests: ManifestSet) -> list[Fault]:
     name = f"{getattr(check, '__module__', '')}:{getattr(check, '__qualname__', check)}"
     origin = Origin(layer="environment", file=manifests.environment.origin.file)
     try:
-        found = list(check(manifests))
+        found: list[Any] = list(check(manifests))
     except Exception as error:  # noqa: BLE001 - it is not our code
         message = f"the validation function {name} failed: {type(error).__name__}: {error}"
         return [Fault(message=message, origin=origin, path="policies.validate")]
@@ -69,7 +70,9 @@ def _call(check: Check, manifests: ManifestSet) -> list[Fault]:
     if wrong:
         message = f"the validation function {name} yields what is no Fault"
         return [
-            Fault(message=message, origin=origin, path="policies.validate", found=repr(wrong[0])[:80]),
+            Fault(
+                message=message, origin=origin, path="policies.validate", found=repr(wrong[0])[:80]
+            ),
             *(item for item in found if isinstance(item, Fault)),
         ]
     return found

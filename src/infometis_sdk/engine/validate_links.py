@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import podspec
+from infometis_sdk.engine.context import credential_keys
 from infometis_sdk.engine.findings import Findings, mapping, maps
 from infometis_sdk.engine.selectors import Selector
-from infometis_sdk.model.service import Credential
-from infometis_sdk.model.stack import Manifest, ManifestSet
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.service import Credential
+    from infometis_sdk.model.stack import Manifest, ManifestSet
 
 __all__ = ("check_links",)
 
 # Made by the cluster itself in every namespace.
 _GIVEN = {("ConfigMap", "kube-root-ca.crt"), ("ServiceAccount", "default")}
 _GIVEN_ROLES = ("admin", "cluster-admin", "edit", "view")
-_KEYS = {
-    "password": ("username", "password"),
-    "key": ("key",),
-    "cluster-id": ("id",),
-    "tls": ("ca.crt", "tls.crt", "tls.key"),
-}
 
 
 def check_links(manifests: ManifestSet, out: Findings) -> None:
@@ -41,7 +38,9 @@ class _Links:
         self.table: dict[tuple[str, str, str], Manifest] = {
             (m.ref.kind, m.ref.namespace, m.ref.name): m for m in manifests.manifests
         }
-        self.credentials: dict[str, Credential] = {c.secret: c.credential for c in manifests.credentials}
+        self.credentials: dict[str, Credential] = {
+            c.secret: c.credential for c in manifests.credentials
+        }
         self.pods: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
         for manifest in manifests.manifests:
             spec = podspec.pod_spec(manifest.object)
@@ -58,8 +57,14 @@ class _Links:
         found = self.table.get((kind, namespace, name))
         if found is None and (kind, name) not in _GIVEN:
             known = self.named(kind, namespace)
-            self.out.dangling(manifest, path, f"refers to a {kind} that is not there", found=name,
-                              legal=", ".join(sorted(known)) or f"no {kind} is made", known=known)  # fmt: skip
+            self.out.dangling(
+                manifest,
+                path,
+                f"refers to a {kind} that is not there",
+                found=name,
+                legal=", ".join(sorted(known)) or f"no {kind} is made",
+                known=known,
+            )
         return found
 
     def picked(self, namespace: str, selector: Selector) -> Iterator[Mapping[str, Any]]:
@@ -80,7 +85,12 @@ class _Links:
                 self.selects(manifest, "spec.selector", spec.get("selector"))
             case "HorizontalPodAutoscaler":
                 target = mapping(spec.get("scaleTargetRef"))
-                self.there(manifest, "spec.scaleTargetRef", str(target.get("kind")), str(target.get("name")))
+                self.there(
+                    manifest,
+                    "spec.scaleTargetRef",
+                    str(target.get("kind")),
+                    str(target.get("name")),
+                )
             case "RoleBinding" | "ClusterRoleBinding":
                 self.binding(manifest)
             case "Ingress":
@@ -94,7 +104,9 @@ class _Links:
         if isinstance(account, str):
             self.there(manifest, "serviceAccountName", "ServiceAccount", account)
         for read in podspec.reads(spec):
-            if read.optional or (read.pull and read.name in self.set.environment.policies.registry.pull_secrets):
+            if read.optional or (
+                read.pull and read.name in self.set.environment.policies.registry.pull_secrets
+            ):
                 continue
             if read.kind == "Secret" and read.name in self.credentials:
                 self.credential_key(manifest, read)
@@ -104,19 +116,33 @@ class _Links:
                 continue
             keys = [*mapping(target.object.get("data")), *mapping(target.object.get("binaryData"))]
             if read.key not in keys:
-                self.out.dangling(manifest, read.path, f"{read.kind} {read.name!r} has no such key",
-                                  found=read.key, legal=", ".join(keys), known=keys)  # fmt: skip
+                self.out.dangling(
+                    manifest,
+                    read.path,
+                    f"{read.kind} {read.name!r} has no such key",
+                    found=read.key,
+                    legal=", ".join(keys),
+                    known=keys,
+                )
         for volume in maps(spec.get("volumes")):
             claim = mapping(volume.get("persistentVolumeClaim")).get("claimName")
             if isinstance(claim, str):
-                self.there(manifest, f"volumes[name={volume.get('name')}]", "PersistentVolumeClaim", claim)
+                self.there(
+                    manifest, f"volumes[name={volume.get('name')}]", "PersistentVolumeClaim", claim
+                )
 
     def credential_key(self, manifest: Manifest, read: podspec.Read) -> None:
         credential = self.credentials[read.name]
-        keys = (*_KEYS.get(credential.type, ()), *credential.derived)
+        keys = (*credential_keys(credential), *credential.derived)
         if read.key and read.key not in keys:
-            self.out.error(manifest, read.path, f"credential Secret {read.name!r} has no such key",
-                           found=read.key, legal=", ".join(keys), known=keys)  # fmt: skip
+            self.out.error(
+                manifest,
+                read.path,
+                f"credential Secret {read.name!r} has no such key",
+                found=read.key,
+                legal=", ".join(keys),
+                known=keys,
+            )
 
     def service(self, manifest: Manifest, spec: Mapping[str, Any]) -> None:
         labels = mapping(spec.get("selector"))
@@ -124,7 +150,9 @@ class _Links:
             return
         pods = list(self.picked(manifest.ref.namespace, Selector(labels=labels)))
         if not pods:
-            self.out.dangling(manifest, "spec.selector", "picks no pods of any workload", found=dict(labels))
+            self.out.dangling(
+                manifest, "spec.selector", "picks no pods of any workload", found=dict(labels)
+            )
             return
         names = {
             str(port.get("name"))
@@ -135,21 +163,33 @@ class _Links:
         for port in maps(spec.get("ports")):
             target = port.get("targetPort")
             if isinstance(target, str) and not target.isdecimal() and target not in names:
-                self.out.dangling(manifest, f"spec.ports[{port.get('name') or port.get('port')}].targetPort",
-                                  "names a port that none of its pods has", found=target,
-                                  legal=", ".join(sorted(names)), known=names)  # fmt: skip
+                self.out.dangling(
+                    manifest,
+                    f"spec.ports[{port.get('name') or port.get('port')}].targetPort",
+                    "names a port that none of its pods has",
+                    found=target,
+                    legal=", ".join(sorted(names)),
+                    known=names,
+                )
 
     def stateful_set(self, manifest: Manifest, spec: Mapping[str, Any]) -> None:
         name = spec.get("serviceName")
         if not isinstance(name, str) or not name:
-            self.out.warning(manifest, "spec.serviceName", "no headless Service, so its pods have no DNS names")
+            self.out.warning(
+                manifest, "spec.serviceName", "no headless Service, so its pods have no DNS names"
+            )
             return
         found = self.there(manifest, "spec.serviceName", "Service", name)
         if found is not None and mapping(found.object.get("spec")).get("clusterIP") != "None":
-            self.out.warning(manifest, "spec.serviceName", "the Service is not headless, so single pods"
-                             " have no DNS names", found=name, legal="a Service with clusterIP: None")  # fmt: skip
+            self.out.warning(
+                manifest,
+                "spec.serviceName",
+                "the Service is not headless, so single pods have no DNS names",
+                found=name,
+                legal="a Service with clusterIP: None",
+            )
 
-    def selects(self, manifest: Manifest, path: str, selector: Any) -> None:  # noqa: ANN401
+    def selects(self, manifest: Manifest, path: str, selector: Any) -> None:  # noqa: ANN401 - JSON
         if isinstance(selector, Mapping) and not any(
             self.picked(manifest.ref.namespace, Selector.of(selector))
         ):
@@ -166,8 +206,13 @@ class _Links:
             and name not in _GIVEN_ROLES
             and not name.startswith("system:")
         ):
-            self.out.warning(manifest, "roleRef", "refers to a ClusterRole that is not made here", found=name,
-                             known=self.named("ClusterRole", ""))  # fmt: skip
+            self.out.warning(
+                manifest,
+                "roleRef",
+                "refers to a ClusterRole that is not made here",
+                found=name,
+                known=self.named("ClusterRole", ""),
+            )
         for subject in maps(manifest.object.get("subjects")):
             namespace, account = str(subject.get("namespace") or ""), str(subject.get("name"))
             if (
@@ -176,14 +221,19 @@ class _Links:
                 and account != "default"
                 and ("ServiceAccount", namespace, account) not in self.table
             ):
-                self.out.dangling(manifest, f"subjects[{account}]", "refers to a ServiceAccount that is not"
-                                  " there", found=account, known=self.named("ServiceAccount", namespace))  # fmt: skip
+                self.out.dangling(
+                    manifest,
+                    f"subjects[{account}]",
+                    "refers to a ServiceAccount that is not there",
+                    found=account,
+                    known=self.named("ServiceAccount", namespace),
+                )
 
     def ingress(self, manifest: Manifest, spec: Mapping[str, Any]) -> None:
         backends = [mapping(spec.get("defaultBackend"))]
         for rule in maps(spec.get("rules")):
-            for path in maps(mapping(rule.get("http")).get("paths")):
-                backends.append(mapping(path.get("backend")))
+            paths = maps(mapping(rule.get("http")).get("paths"))
+            backends += [mapping(path.get("backend")) for path in paths]
         for backend in backends:
             service = mapping(backend.get("service"))
             if service:
@@ -200,12 +250,25 @@ class _Links:
                     continue
                 target = services.get(host)
                 if target is None:
-                    self.out.error(own[0], f"endpoints.{name}", f"the descriptor of {composed.name!r} offers"
-                                   " an endpoint of a Kubernetes Service that is not there", found=host,
-                                   legal=", ".join(sorted(services)), known=services)  # fmt: skip
+                    self.out.error(
+                        own[0],
+                        f"endpoints.{name}",
+                        f"the descriptor of {composed.name!r} offers"
+                        " an endpoint of a Kubernetes Service that is not there",
+                        found=host,
+                        legal=", ".join(sorted(services)),
+                        known=services,
+                    )
                     continue
-                ports = [p.get("port") for p in maps(mapping(target.object.get("spec")).get("ports"))]
+                ports = [
+                    p.get("port") for p in maps(mapping(target.object.get("spec")).get("ports"))
+                ]
                 if endpoint.port not in ports:
-                    self.out.error(target, "spec.ports", f"the endpoint {composed.name}.{name} is port"
-                                   f" {endpoint.port}, which the Kubernetes Service does not have",
-                                   found=ports, legal=str(endpoint.port))  # fmt: skip
+                    self.out.error(
+                        target,
+                        "spec.ports",
+                        f"the endpoint {composed.name}.{name} is port"
+                        f" {endpoint.port}, which the Kubernetes Service does not have",
+                        found=ports,
+                        legal=str(endpoint.port),
+                    )

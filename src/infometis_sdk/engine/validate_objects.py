@@ -6,7 +6,7 @@ import base64
 import binascii
 import re
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import podspec, quantity
 from infometis_sdk.engine.findings import (
@@ -21,7 +21,9 @@ from infometis_sdk.engine.findings import (
 from infometis_sdk.engine.normalise import quantities
 from infometis_sdk.engine.selectors import Selector
 from infometis_sdk.engine.validate_pods import check_pod
-from infometis_sdk.model.stack import Manifest
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.stack import Manifest
 
 __all__ = ("check_object",)
 
@@ -68,11 +70,20 @@ _REMOVED = {
     ("storage.k8s.io/v1beta1", "CSIDriver"): "storage.k8s.io/v1",
     ("coordination.k8s.io/v1beta1", "Lease"): "coordination.k8s.io/v1",
     ("discovery.k8s.io/v1beta1", "EndpointSlice"): "discovery.k8s.io/v1",
-    ("admissionregistration.k8s.io/v1beta1", "MutatingWebhookConfiguration"): "admissionregistration.k8s.io/v1",
-    ("admissionregistration.k8s.io/v1beta1", "ValidatingWebhookConfiguration"): "admissionregistration.k8s.io/v1",
+    (
+        "admissionregistration.k8s.io/v1beta1",
+        "MutatingWebhookConfiguration",
+    ): "admissionregistration.k8s.io/v1",
+    (
+        "admissionregistration.k8s.io/v1beta1",
+        "ValidatingWebhookConfiguration",
+    ): "admissionregistration.k8s.io/v1",
     ("apiregistration.k8s.io/v1beta1", "APIService"): "apiregistration.k8s.io/v1",
     ("flowcontrol.apiserver.k8s.io/v1beta3", "FlowSchema"): "flowcontrol.apiserver.k8s.io/v1",
-    ("flowcontrol.apiserver.k8s.io/v1beta3", "PriorityLevelConfiguration"): "flowcontrol.apiserver.k8s.io/v1",
+    (
+        "flowcontrol.apiserver.k8s.io/v1beta3",
+        "PriorityLevelConfiguration",
+    ): "flowcontrol.apiserver.k8s.io/v1",
 }
 
 
@@ -80,8 +91,13 @@ def check_object(manifest: Manifest, out: Findings) -> None:
     """Check one object by itself."""
     obj, kind = manifest.object, manifest.ref.kind
     if instead := _REMOVED.get((manifest.ref.api_version, kind)):
-        out.error(manifest, "apiVersion", "no cluster of today serves this version",
-                  found=manifest.ref.api_version, legal=instead)  # fmt: skip
+        out.error(
+            manifest,
+            "apiVersion",
+            "no cluster of today serves this version",
+            found=manifest.ref.api_version,
+            legal=instead,
+        )
     _name(manifest, out)
     _labels(manifest, "metadata", mapping(obj.get("metadata")), out)
     _quantities(manifest, out)
@@ -92,20 +108,27 @@ def check_object(manifest: Manifest, out: Findings) -> None:
     elif kind == "PodDisruptionBudget":
         spec = mapping(obj.get("spec"))
         if "minAvailable" in spec and "maxUnavailable" in spec:
-            out.error(manifest, "spec", "has both minAvailable and maxUnavailable", legal="one of them")
+            out.error(
+                manifest, "spec", "has both minAvailable and maxUnavailable", legal="one of them"
+            )
     elif kind == "HorizontalPodAutoscaler":
         spec = mapping(obj.get("spec"))
         low, high = spec.get("minReplicas", 1), spec.get("maxReplicas")
         if not isinstance(high, int) or not isinstance(low, int) or low > high:
-            out.error(manifest, "spec.maxReplicas", "smaller than minReplicas, or missing", found=high,
-                      legal=f"{low} or more")  # fmt: skip
+            out.error(
+                manifest,
+                "spec.maxReplicas",
+                "smaller than minReplicas, or missing",
+                found=high,
+                legal=f"{low} or more",
+            )
     elif kind == "PersistentVolumeClaim":
         _claim(manifest, "spec", mapping(obj.get("spec")), out)
     if kind in _SELECTED:
         _workload(manifest, mapping(obj.get("spec")), out)
-    spec = podspec.pod_spec(obj)
-    if spec is not None:
-        check_pod(manifest, spec, out)
+    pod = podspec.pod_spec(obj)
+    if pod is not None:
+        check_pod(manifest, pod, out)
 
 
 def _name(manifest: Manifest, out: Findings) -> None:
@@ -118,11 +141,21 @@ def _name(manifest: Manifest, out: Findings) -> None:
     if not legal.fullmatch(name) or (kind == "Service" and not name[:1].isalpha()):
         what = "DNS label" if legal is LABEL else "DNS name"
         first = ", first a letter" if kind == "Service" else ""
-        out.error(manifest, "metadata.name", f"not a {what}", found=name,
-                  legal=f"lower-case letters, digits and hyphens{first}")  # fmt: skip
+        out.error(
+            manifest,
+            "metadata.name",
+            f"not a {what}",
+            found=name,
+            legal=f"lower-case letters, digits and hyphens{first}",
+        )
     elif len(name) > _SHORT_NAMES.get(kind, 253):
-        out.error(manifest, "metadata.name", f"too long for a {kind}, whose pods carry it in a label",
-                  found=name, legal=f"at most {_SHORT_NAMES[kind]} characters")  # fmt: skip
+        out.error(
+            manifest,
+            "metadata.name",
+            f"too long for a {kind}, whose pods carry it in a label",
+            found=name,
+            legal=f"at most {_SHORT_NAMES[kind]} characters",
+        )
 
 
 def _labels(manifest: Manifest, path: str, metadata: Mapping[str, Any], out: Findings) -> None:
@@ -130,17 +163,37 @@ def _labels(manifest: Manifest, path: str, metadata: Mapping[str, Any], out: Fin
         for key, value in mapping(metadata.get(field)).items():
             where = f"{path}.{field}[{key}]"
             if not label_key(key):
-                out.error(manifest, where, "not a key", found=key,
-                          legal="prefix/name, the name at most 63 letters, digits, - _ .")  # fmt: skip
+                out.error(
+                    manifest,
+                    where,
+                    "not a key",
+                    found=key,
+                    legal="prefix/name, the name at most 63 letters, digits, - _ .",
+                )
             if not isinstance(value, str):
-                out.error(manifest, where, "a value that is not text", found=value,
-                          legal="text; print it with {{ … | string }}")  # fmt: skip
+                out.error(
+                    manifest,
+                    where,
+                    "a value that is not text",
+                    found=value,
+                    legal="text; print it with {{ … | string }}",
+                )
             elif field == "labels" and not label_value(value):
-                out.error(manifest, where, "not the value of a label", found=value,
-                          legal="at most 63 letters, digits, - _ . between letters or digits")  # fmt: skip
+                out.error(
+                    manifest,
+                    where,
+                    "not the value of a label",
+                    found=value,
+                    legal="at most 63 letters, digits, - _ . between letters or digits",
+                )
     size = sum(len(str(k)) + len(str(v)) for k, v in mapping(metadata.get("annotations")).items())
     if size > _ANNOTATIONS_MAX:
-        out.error(manifest, f"{path}.annotations", f"{size} characters of annotations", legal="at most 256 KiB")
+        out.error(
+            manifest,
+            f"{path}.annotations",
+            f"{size} characters of annotations",
+            legal="at most 256 KiB",
+        )
 
 
 def _quantities(manifest: Manifest, out: Findings) -> None:
@@ -166,8 +219,13 @@ def _config(manifest: Manifest, out: Findings) -> None:
                 out.error(manifest, where, "in data and in binaryData", legal="one of them")
             seen.add(key)
             if not isinstance(value, str):
-                out.error(manifest, where, "a value that is not text", found=type(value).__name__,
-                          legal="text; print it with {{ … | string }}")  # fmt: skip
+                out.error(
+                    manifest,
+                    where,
+                    "a value that is not text",
+                    found=type(value).__name__,
+                    legal="text; print it with {{ … | string }}",
+                )
                 continue
             size += len(value.encode("utf-8", "surrogatepass"))
             if manifest.ref.kind == "Secret" or field == "binaryData":
@@ -197,34 +255,60 @@ def _service(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> None
         out.choice(manifest, f"{where}.protocol", port.get("protocol"), ("SCTP", "TCP", "UDP"))
     names = [port.get("name") for port in ports]
     if len(ports) > 1 and None in names:
-        out.error(manifest, "spec.ports", "several ports, and one of them has no name", legal="names for all")
+        out.error(
+            manifest,
+            "spec.ports",
+            "several ports, and one of them has no name",
+            legal="names for all",
+        )
     for name in {n for n in names if n is not None and names.count(n) > 1}:
-        out.error(manifest, "spec.ports", "two ports with one name", found=name, legal="unique names")
+        out.error(
+            manifest, "spec.ports", "two ports with one name", found=name, legal="unique names"
+        )
 
 
 def _claim(manifest: Manifest, path: str, spec: Mapping[str, Any], out: Findings) -> None:
     modes = spec.get("accessModes")
     if not modes:
-        out.error(manifest, f"{path}.accessModes", "a claim without access modes", legal=", ".join(_ACCESS))
+        out.error(
+            manifest,
+            f"{path}.accessModes",
+            "a claim without access modes",
+            legal=", ".join(_ACCESS),
+        )
     for mode in modes if isinstance(modes, list) else ():
         out.choice(manifest, f"{path}.accessModes", mode, _ACCESS)
     if "storage" not in mapping(mapping(spec.get("resources")).get("requests")):
-        out.error(manifest, f"{path}.resources.requests.storage", "a claim without a size", legal="10Gi")
+        out.error(
+            manifest, f"{path}.resources.requests.storage", "a claim without a size", legal="10Gi"
+        )
 
 
 def _workload(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> None:
     replicas = spec.get("replicas")
-    if replicas is not None and (not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0):
-        out.error(manifest, "spec.replicas", "not a number of pods", found=replicas, legal="0 or more")
+    if replicas is not None and (
+        not isinstance(replicas, int) or isinstance(replicas, bool) or replicas < 0
+    ):
+        out.error(
+            manifest, "spec.replicas", "not a number of pods", found=replicas, legal="0 or more"
+        )
     template = mapping(mapping(spec.get("template")).get("metadata"))
     _labels(manifest, "spec.template.metadata", template, out)
     selector = spec.get("selector")
     if not isinstance(selector, Mapping) or not selector:
-        out.error(manifest, "spec.selector", "no selector, and it can never be added later",
-                  legal="matchLabels with labels of the pod template")  # fmt: skip
+        out.error(
+            manifest,
+            "spec.selector",
+            "no selector, and it can never be added later",
+            legal="matchLabels with labels of the pod template",
+        )
     elif not Selector.of(selector).matches(mapping(template.get("labels"))):
-        out.error(manifest, "spec.selector", "does not match the labels of the pod template",
-                  found=dict(mapping(template.get("labels"))))  # fmt: skip
+        out.error(
+            manifest,
+            "spec.selector",
+            "does not match the labels of the pod template",
+            found=dict(mapping(template.get("labels"))),
+        )
     names: list[str] = []
     for claim in maps(spec.get("volumeClaimTemplates")):
         name = str(mapping(claim.get("metadata")).get("name"))

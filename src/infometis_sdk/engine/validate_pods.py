@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import podspec, quantity
 from infometis_sdk.engine.findings import LABEL, Findings, mapping, maps
-from infometis_sdk.model.stack import Manifest
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.stack import Manifest
 
 __all__ = ("check_pod",)
 
@@ -75,18 +77,33 @@ def _twice(manifest: Manifest, path: str, what: str, names: Iterable[str], out: 
     seen: set[str] = set()
     for name in names:
         if name in seen:
-            out.error(manifest, path, f"two {what}s with one name", found=name, legal="unique names")
+            out.error(
+                manifest, path, f"two {what}s with one name", found=name, legal="unique names"
+            )
         seen.add(name)
 
 
 def _restart_of(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> None:
     kind, policy = manifest.ref.kind, spec.get("restartPolicy")
     if kind in ("Job", "CronJob") and policy not in ("Never", "OnFailure"):
-        out.error(manifest, "restartPolicy", f"the pods of a {kind} end, so they cannot restart always",
-                  found=policy or "Always (the default)", legal="Never, OnFailure")  # fmt: skip
-    if kind in ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet") and policy not in (None, "Always"):
-        out.error(manifest, "restartPolicy", f"the pods of a {kind} always restart", found=policy,
-                  legal="Always")  # fmt: skip
+        out.error(
+            manifest,
+            "restartPolicy",
+            f"the pods of a {kind} end, so they cannot restart always",
+            found=policy or "Always (the default)",
+            legal="Never, OnFailure",
+        )
+    if kind in ("DaemonSet", "Deployment", "ReplicaSet", "StatefulSet") and policy not in (
+        None,
+        "Always",
+    ):
+        out.error(
+            manifest,
+            "restartPolicy",
+            f"the pods of a {kind} always restart",
+            found=policy,
+            legal="Always",
+        )
 
 
 def _volumes(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> set[str]:
@@ -94,9 +111,11 @@ def _volumes(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> set[
     for volume, name in zip(maps(spec.get("volumes")), names, strict=True):
         if not LABEL.fullmatch(name):
             out.error(manifest, "volumes", "the name of a volume is not a DNS label", found=name)
-        if len(volume) > 2:  # noqa: PLR2004 - the name and one source
+        if len(volume) > 2:  # noqa: PLR2004 - its name and one source
             kinds = ", ".join(sorted(set(volume) - {"name"}))
-            out.error(manifest, f"volumes[name={name}]", "a volume with more than one source", found=kinds)
+            out.error(
+                manifest, f"volumes[name={name}]", "a volume with more than one source", found=kinds
+            )
     _twice(manifest, "volumes", "volume", names, out)
     return set(names)
 
@@ -115,8 +134,14 @@ def _mounts(
             name = str(mount.get("name") or "")
             used.add(name)
             if name not in volumes | claims:
-                out.error(manifest, f"{path}.{field}", "mounts a volume that is not declared", found=name,
-                          legal=", ".join(sorted(volumes | claims)), known=volumes | claims)  # fmt: skip
+                out.error(
+                    manifest,
+                    f"{path}.{field}",
+                    "mounts a volume that is not declared",
+                    found=name,
+                    legal=", ".join(sorted(volumes | claims)),
+                    known=volumes | claims,
+                )
         _twice(manifest, f"{path}.{field}", "mount", [str(m.get(where) or "") for m in mounts], out)
     return used
 
@@ -127,8 +152,13 @@ def _container(manifest: Manifest, path: str, container: Mapping[str, Any], out:
     for field in ("command", "args"):
         for item in container.get(field) or ():
             if not isinstance(item, str):
-                out.error(manifest, f"{path}.{field}", "an argument that is not text", found=item,
-                          legal="text; print it with {{ … | string }}")  # fmt: skip
+                out.error(
+                    manifest,
+                    f"{path}.{field}",
+                    "an argument that is not text",
+                    found=item,
+                    legal="text; print it with {{ … | string }}",
+                )
     _environment(manifest, path, container, out)
     _resources(manifest, f"{path}.resources", container.get("resources"), out)
     ports = maps(container.get("ports"))
@@ -136,10 +166,17 @@ def _container(manifest: Manifest, path: str, container: Mapping[str, Any], out:
         number, name = port.get("containerPort"), port.get("name")
         where = f"{path}.ports[{name or number}]"
         if not _is_port(number):
-            out.error(manifest, f"{where}.containerPort", "not a port", found=number, legal="1 to 65535")
+            out.error(
+                manifest, f"{where}.containerPort", "not a port", found=number, legal="1 to 65535"
+            )
         if name is not None and not _PORT_NAME.fullmatch(str(name)):
-            out.error(manifest, f"{where}.name", "not a port name", found=name,
-                      legal="lower-case letters, digits and single hyphens, at most 15")  # fmt: skip
+            out.error(
+                manifest,
+                f"{where}.name",
+                "not a port name",
+                found=name,
+                legal="lower-case letters, digits and single hyphens, at most 15",
+            )
         out.choice(manifest, f"{where}.protocol", port.get("protocol"), _PROTOCOLS)
     _twice(manifest, f"{path}.ports", "port", [str(p["name"]) for p in ports if p.get("name")], out)
     pairs = [f"{p.get('containerPort')}/{p.get('protocol', 'TCP')}" for p in ports]
@@ -148,21 +185,30 @@ def _container(manifest: Manifest, path: str, container: Mapping[str, Any], out:
         _probe(manifest, f"{path}.{probe}", mapping(container.get(probe)), ports, out)
 
 
-def _image(manifest: Manifest, path: str, image: Any, out: Findings) -> None:  # noqa: ANN401
+def _image(manifest: Manifest, path: str, image: Any, out: Findings) -> None:  # noqa: ANN401 - JSON
     if not isinstance(image, str) or not image:
         out.error(manifest, path, "a container without an image", found=image)
         return
     if re.search(r"\s|[A-Z]", image.partition("@")[0].rpartition(":")[0] or image):
-        out.error(manifest, path, "not an image name", found=image, legal="lower-case repository:tag")
+        out.error(
+            manifest, path, "not an image name", found=image, legal="lower-case repository:tag"
+        )
     name, _, digest = image.partition("@")
     tag = name.rpartition("/")[2].partition(":")[2]
     if not digest and tag in ("", "latest"):
         what = "the tag latest" if tag else "no tag"
-        out.error(manifest, path, f"an image with {what}, which is another one tomorrow", found=image,
-                  legal="a fixed tag, or a digest")  # fmt: skip
+        out.error(
+            manifest,
+            path,
+            f"an image with {what}, which is another one tomorrow",
+            found=image,
+            legal="a fixed tag, or a digest",
+        )
 
 
-def _environment(manifest: Manifest, path: str, container: Mapping[str, Any], out: Findings) -> None:
+def _environment(
+    manifest: Manifest, path: str, container: Mapping[str, Any], out: Findings
+) -> None:
     variables = maps(container.get("env"))
     for variable in variables:
         name = str(variable.get("name") or "")
@@ -171,14 +217,19 @@ def _environment(manifest: Manifest, path: str, container: Mapping[str, Any], ou
         if not _ENV_NAME.fullmatch(name):
             out.error(manifest, where, "not the name of an environment variable", found=name)
         if value is not None and not isinstance(value, str):
-            out.error(manifest, f"{where}.value", "the value of an environment variable is text",
-                      found=value, legal="text; print it with {{ … | string }}")  # fmt: skip
+            out.error(
+                manifest,
+                f"{where}.value",
+                "the value of an environment variable is text",
+                found=value,
+                legal="text; print it with {{ … | string }}",
+            )
         if value and variable.get("valueFrom"):
             out.error(manifest, where, "has both value and valueFrom", legal="one of them")
     _twice(manifest, f"{path}.env", "variable", [str(v.get("name") or "") for v in variables], out)
 
 
-def _resources(manifest: Manifest, path: str, resources: Any, out: Findings) -> None:  # noqa: ANN401
+def _resources(manifest: Manifest, path: str, resources: Any, out: Findings) -> None:  # noqa: ANN401 - JSON
     requests, limits = (mapping(mapping(resources).get(key)) for key in ("requests", "limits"))
     for name in requests:
         try:
@@ -186,11 +237,16 @@ def _resources(manifest: Manifest, path: str, resources: Any, out: Findings) -> 
         except (TypeError, ValueError):
             continue  # named as a bad quantity
         if above:
-            out.error(manifest, f"{path}.requests.{name}", "the request is larger than the limit",
-                      found=requests[name], legal=f"at most {limits[name]}")  # fmt: skip
+            out.error(
+                manifest,
+                f"{path}.requests.{name}",
+                "the request is larger than the limit",
+                found=requests[name],
+                legal=f"at most {limits[name]}",
+            )
 
 
-def _is_port(value: Any) -> bool:  # noqa: ANN401
+def _is_port(value: Any) -> bool:  # noqa: ANN401 - JSON
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= _PORT_MAX
 
 
@@ -209,10 +265,21 @@ def _probe(
         names = [str(p["name"]) for p in ports if p.get("name")]
         if isinstance(port, str) and not port.isdecimal():
             if port not in names:
-                out.error(manifest, f"{path}.{kind}.port", "asks a port that the container does not declare",
-                          found=port, legal=", ".join(names) or "a declared port", known=names)  # fmt: skip
-        elif not _is_port(int(port) if isinstance(port, str) else port):
+                out.error(
+                    manifest,
+                    f"{path}.{kind}.port",
+                    "asks a port that the container does not declare",
+                    found=port,
+                    legal=", ".join(names) or "a declared port",
+                    known=names,
+                )
+        elif not _is_port(number := int(port) if isinstance(port, str) else port):
             out.error(manifest, f"{path}.{kind}.port", "not a port", found=port, legal="1 to 65535")
-        elif int(port) not in [p.get("containerPort") for p in ports]:
-            out.warning(manifest, f"{path}.{kind}.port", "asks a port that the container does not declare",
-                        found=port, legal=", ".join(str(p.get("containerPort")) for p in ports))  # fmt: skip
+        elif number not in [p.get("containerPort") for p in ports]:
+            out.warning(
+                manifest,
+                f"{path}.{kind}.port",
+                "asks a port that the container does not declare",
+                found=port,
+                legal=", ".join(str(p.get("containerPort")) for p in ports),
+            )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from typing import Any, TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import quantity
 
@@ -25,7 +25,7 @@ _WORDS = {
 }
 
 
-def type_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - what a file holds
+def type_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - JSON
     """Return what would be legal where ``value`` has the wrong type; empty where it fits.
 
     Nothing is converted on the quiet: ``"3"`` is no integer and ``1`` is no boolean.
@@ -54,7 +54,7 @@ def type_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - what 
     return "" if fits else legal
 
 
-def bound_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - of the right type already
+def bound_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - JSON
     """Return what would be legal where ``value`` is out of bounds; empty where it fits."""
     if parameter.choices and value not in [normal(parameter, c) for c in parameter.choices]:
         return " or ".join(str(choice) for choice in parameter.choices)
@@ -71,7 +71,7 @@ def bound_error(parameter: Parameter, value: Any) -> str:  # noqa: ANN401 - of t
     return ""
 
 
-def normal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - of the right type already
+def normal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - JSON
     """Return a copy of the value as plain data, quantities in canonical form."""
     if value is None:
         return None
@@ -97,13 +97,13 @@ def _matches(pattern: str, value: str) -> bool:
         return True
 
 
-def _below(parameter: Parameter, left: Any, right: Any) -> bool:  # noqa: ANN401
+def _below(parameter: Parameter, left: Any, right: Any) -> bool:  # noqa: ANN401 - JSON
     if parameter.type == "quantity":
         return quantity.compare(left, right) < 0
     return bool(left < right)
 
 
-def _is_quantity(value: Any) -> bool:  # noqa: ANN401
+def _is_quantity(value: Any) -> bool:  # noqa: ANN401 - JSON
     if not isinstance(value, (str, int, float)):
         return False
     try:
@@ -113,7 +113,7 @@ def _is_quantity(value: Any) -> bool:  # noqa: ANN401
     return True
 
 
-def _is_json(value: Any) -> bool:  # noqa: ANN401
+def _is_json(value: Any) -> bool:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
         return all(isinstance(key, str) and _is_json(item) for key, item in value.items())
     if isinstance(value, (list, tuple)):

@@ -56,20 +56,20 @@ def _masked(env: jinja2.Environment, source: str) -> tuple[str, list[_Expression
     inside: list[str] | None = None
     start = 0
     skip = False
-    for line, token, value in env.lex(source):
-        if token == "variable_begin":
+    for line, what, value in env.lex(source):
+        if what == "variable_begin":
             inside, start = [], line
-        elif token == "variable_end":
+        elif what == "variable_end":
             expressions.append(_Expression(line=start, source="".join(inside or ()).strip()))
             parts.append(_MARK)
             inside = None
-        elif token in ("block_begin", "comment_begin"):
+        elif what in ("block_begin", "comment_begin"):
             skip = True
-        elif token in ("block_end", "comment_end"):
+        elif what in ("block_end", "comment_end"):
             skip = False
         elif inside is not None:
             inside.append(value)
-        elif token == "data" and not skip:
+        elif what == "data" and not skip:
             parts.append(value.replace(_MARK, " "))
     return "".join(parts), expressions
 
@@ -88,8 +88,11 @@ class _Scanner:
         if self._block_indent is not None:
             if not text.strip() or indent > self._block_indent:
                 for _ in range(text.count(_MARK)):
-                    self._fault([self._left.pop(0)], "stands inside a block of text",
-                                "put the text into files/ and print config(...)")  # fmt: skip
+                    self._fault(
+                        [self._left.pop(0)],
+                        "stands inside a block of text",
+                        "put the text into files/ and print config(...)",
+                    )
                 return
             self._block_indent = None
         self._scan(text, indent)
@@ -165,8 +168,11 @@ class _Scanner:
             self._depth -= 1
             return at + 1, False
         if char == _MARK:
-            self._fault([self._left.pop(0)], "follows another value",
-                        "one expression, such as {{ a if condition else b }}")  # fmt: skip
+            self._fault(
+                [self._left.pop(0)],
+                "follows another value",
+                "one expression, such as {{ a if condition else b }}",
+            )
         return at + 1, False
 
     def _drop(self, text: str) -> None:

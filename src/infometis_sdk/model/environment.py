@@ -133,7 +133,7 @@ class Environment:
     Attributes:
         name: DNS label.
         platform: a typed settings object of a plugin, or ``{"type": …, …}``.
-        namespace: where the stack lives; its name when empty.
+        namespace: where the stack lives; ``<project>-<name>`` when empty.
         stack_id: written once, unique, never changed; derived from the project's id and the
             environment's name when empty.
         mode: ``independent`` or ``shared``.

@@ -1,16 +1,18 @@
 """Services of the common shapes, built in Python, with the defaults of a good Kubernetes citizen.
 
-The result is an ordinary :class:`~infometis_sdk.model.service.Service` with templates like any other:
+The result is an ordinary :class:`~infometis_sdk.model.service.Service` with templates:
 probes, requests and limits, a disruption budget, spread over nodes, a restricted security context.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.model.parameter import Influence, Parameter
 from infometis_sdk.model.service import Endpoint, Image, Service
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 __all__ = ("stateful", "web")
 
@@ -106,7 +108,7 @@ _POD = """\
           ports:
             - name: http
               containerPort: {{ params.port }}
-          # Two and a half minutes to start; after that, half a minute without an answer restarts it.
+          # Two and a half minutes to start; later, half a minute without an answer restarts it.
           startupProbe:
             httpGet:
               path: {{ params.probe }}
@@ -194,7 +196,7 @@ spec:
 )
 
 
-def web(  # noqa: PLR0913 - one option for each thing people set
+def web(
     name: str,
     *,
     image: str,
@@ -266,7 +268,7 @@ def web(  # noqa: PLR0913 - one option for each thing people set
     )
 
 
-def stateful(  # noqa: PLR0913 - one option for each thing people set
+def stateful(
     name: str,
     *,
     image: str,
@@ -328,8 +330,12 @@ def stateful(  # noqa: PLR0913 - one option for each thing people set
         images={"main": _image(image)},
         parameters={
             **core,
-            "mount": Parameter(type="string", default=mount, pattern="/.+", doc="where the volume is mounted"),
-            **_scale("StatefulSet", name, replicas=replicas, cpu=cpu, memory=memory, shrink="drain"),
+            "mount": Parameter(
+                type="string", default=mount, pattern="/.+", doc="where the volume is mounted"
+            ),
+            **_scale(
+                "StatefulSet", name, replicas=replicas, cpu=cpu, memory=memory, shrink="drain"
+            ),
             "storage": Parameter(
                 type="quantity",
                 default=storage,
@@ -338,7 +344,9 @@ def stateful(  # noqa: PLR0913 - one option for each thing people set
                 mutability="live",
                 shrink="never",
                 affects=(
-                    Influence(kind="StatefulSet", name=name, path=f"{claim}.resources.requests.storage"),
+                    Influence(
+                        kind="StatefulSet", name=name, path=f"{claim}.resources.requests.storage"
+                    ),
                 ),
                 doc="size of the volume of one replica",
                 why="a volume can only grow; to have a smaller one, move the data to a new service",
@@ -349,7 +357,9 @@ def stateful(  # noqa: PLR0913 - one option for each thing people set
                 optional=True,
                 scope="platform",
                 mutability="create-only",
-                affects=(Influence(kind="StatefulSet", name=name, path=f"{claim}.storageClassName"),),
+                affects=(
+                    Influence(kind="StatefulSet", name=name, path=f"{claim}.storageClassName"),
+                ),
                 doc="class of the volumes; unset for the cluster's default",
                 why="a volume keeps the class that it was made with",
             ),
@@ -374,7 +384,7 @@ def _image(text: str) -> Image:
     return Image(repository=f"{head}{slash}{base}", tag=tag, digest=digest)
 
 
-def _core(  # noqa: PLR0913 - as given to the shapes
+def _core(
     *,
     port: int,
     probe: str,
@@ -385,15 +395,23 @@ def _core(  # noqa: PLR0913 - as given to the shapes
 ) -> dict[str, Parameter]:
     return {
         "port": Parameter(type="integer", default=port, min=1, max=65535, doc="port it listens on"),
-        "probe": Parameter(type="string", default=probe, pattern="/.*", doc="request path of the probes"),
+        "probe": Parameter(
+            type="string", default=probe, pattern="/.*", doc="request path of the probes"
+        ),
         "env": Parameter(type="map", default=dict(env or {}), doc="environment variables"),
-        "command": Parameter(type="list", default=list(command), doc="entry point; empty for the image's"),
+        "command": Parameter(
+            type="list", default=list(command), doc="entry point; empty for the image's"
+        ),
         "args": Parameter(type="list", default=list(args), doc="arguments; empty for the image's"),
-        "user": Parameter(type="integer", default=user, min=1, doc="user and group id of the process"),
+        "user": Parameter(
+            type="integer", default=user, min=1, doc="user and group id of the process"
+        ),
     }
 
 
-def _scale(kind: str, name: str, *, replicas: int, cpu: str, memory: str, shrink: str = "allow") -> dict[str, Parameter]:
+def _scale(
+    kind: str, name: str, *, replicas: int, cpu: str, memory: str, shrink: str = "allow"
+) -> dict[str, Parameter]:
     resources = "spec.template.spec.containers[name=main].resources"
 
     def affects(*paths: str) -> tuple[Influence, ...]:
@@ -433,8 +451,16 @@ def _scale(kind: str, name: str, *, replicas: int, cpu: str, memory: str, shrink
 
 def _platform(kind: str, name: str) -> dict[str, Parameter]:
     pod = "spec.template.spec"
-    tolerations: dict[str, Any] = {"type": "list", "default": [], "doc": "taints that the pods tolerate"}
-    selector: dict[str, Any] = {"type": "map", "default": {}, "doc": "labels that the nodes must have"}
+    tolerations: dict[str, Any] = {
+        "type": "list",
+        "default": [],
+        "doc": "taints that the pods tolerate",
+    }
+    selector: dict[str, Any] = {
+        "type": "map",
+        "default": {},
+        "doc": "labels that the nodes must have",
+    }
     return {
         "tolerations": Parameter(
             **tolerations,
