@@ -9,7 +9,6 @@ from typing import Any
 
 import attrs
 
-from infometis_sdk.engine.apply import await_gone, waves
 from infometis_sdk.engine.credentials import key_ref
 from infometis_sdk.engine.fingerprint import fingerprint
 from infometis_sdk.engine.inventory import Inventory, inventory_manifest
@@ -22,6 +21,7 @@ from infometis_sdk.engine.perform import perform
 from infometis_sdk.engine.plan import cluster_uid, digest_of
 from infometis_sdk.engine.prune import prune
 from infometis_sdk.engine.volumes import claims_of
+from infometis_sdk.engine.waves import await_gone, waves
 from infometis_sdk.errors import (
     ApplyError,
     ClusterError,

@@ -1,0 +1,284 @@
+"""A stack of one's own on the genuine API server, driven without the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+from infometis_sdk._adapters.kubernetes_api import open_cluster
+from infometis_sdk.engine.apply import apply
+from infometis_sdk.engine.compose import compose
+from infometis_sdk.engine.drift import drift
+from infometis_sdk.engine.marks import STACK, manager_of
+from infometis_sdk.engine.plan import Consent, plan
+from infometis_sdk.engine.render import render
+from infometis_sdk.engine.teardown import plan_teardown, tear_down
+from infometis_sdk.errors import SecretError
+from infometis_sdk.model.environment import Environment
+from infometis_sdk.model.project import Project
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.run import Run
+from infometis_sdk.model.service import Service
+from infometis_sdk.ports.cluster import Write
+from infometis_sdk.workspace.materials import materials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from infometis_sdk.model.plan import Plan, PlanItem
+    from infometis_sdk.model.report import ApplyReport, DriftReport
+    from infometis_sdk.model.secret import Secret, SecretRef
+    from infometis_sdk.model.stack import ManifestSet
+    from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.ports.platform import Access
+
+MINUTE = 60.0
+
+
+class Lab:
+    """One stack: its project is built in code, its namespace is its own.
+
+    Attributes:
+        cluster: the door; replaced by tests that put a proxy in between.
+        environment: changed by tests through :func:`attrs.evolve`.
+
+    """
+
+    def __init__(self, access: Access, name: str) -> None:
+        self.access = access
+        self.cluster: Cluster = open_cluster(access)
+        self.name = name
+        self.namespace = name
+        self.environment = Environment("dev", namespace=name, stack_id=name)
+
+    # --- the way from services to a cluster ---------------------------------------------------
+
+    def render(self, *services: Service, **values: Mapping[str, Any]) -> ManifestSet:
+        """Return what these services want; ``values`` by service."""
+        project = Project(
+            name=self.name, id=self.name, services={s.name: s for s in services}, values=values
+        )
+        return render(compose(project, self.environment))
+
+    def plan(
+        self,
+        wanted: ManifestSet,
+        *,
+        only: Sequence[str] = (),
+        adopt: Iterable[str] = (),
+        data_loss: Iterable[str] = (),
+        pinned: str = "",
+    ) -> Plan:
+        """Plan."""
+        return plan(
+            self.cluster,
+            wanted,
+            Run.within(MINUTE),
+            only=only,
+            consent=Consent(adopt=adopt, data_loss=data_loss),
+            pinned=pinned,
+        )
+
+    def apply(
+        self, made: Plan, wanted: ManifestSet, *, run: Run | None = None, **options: Any
+    ) -> ApplyReport:
+        """Apply a plan."""
+        return apply(
+            self.cluster,
+            made,
+            materials(wanted, None, self._in_cluster),
+            run or Run.within(MINUTE),
+            **options,
+        )
+
+    def up(self, wanted: ManifestSet, **options: Any) -> ApplyReport:
+        """Plan and apply."""
+        return self.apply(self.plan(wanted, **options), wanted)
+
+    def settled(self, wanted: ManifestSet) -> None:
+        """Demand that nothing is left to do and that nothing drifted."""
+        made = self.plan(wanted)
+        assert made.empty, str(made)
+        found = self.drift(wanted)
+        assert not found.items, str(found)
+
+    def drift(self, wanted: ManifestSet) -> DriftReport:
+        """Look for drift."""
+        return drift(self.cluster, wanted, Run.within(MINUTE))
+
+    def down(self, wanted: ManifestSet, *, delete_data: bool = False) -> ApplyReport:
+        """Take the stack down."""
+        run = Run.within(MINUTE)
+        made = plan_teardown(self.cluster, wanted, run, delete_data=delete_data)
+        return tear_down(self.cluster, made, run, delete_data=delete_data)
+
+    def _in_cluster(self, ref: SecretRef) -> Secret:
+        msg = f"no source {ref}"
+        raise SecretError(msg, reference=str(ref))
+
+    @property
+    def manager(self) -> str:
+        """The stack's field manager."""
+        return manager_of(self.name)
+
+    # --- looking and meddling -----------------------------------------------------------------
+
+    def ref(self, kind: str, name: str, version: str = "v1", *, scoped: bool = True) -> ObjectRef:
+        """Name an object of the stack's namespace, or of the cluster."""
+        namespace = self.namespace if scoped else ""
+        return ObjectRef(api_version=version, kind=kind, namespace=namespace, name=name)
+
+    def get(self, ref: ObjectRef) -> Mapping[str, Any] | None:
+        """Return a live object."""
+        return self.cluster.get(ref, Run.within(MINUTE))
+
+    def must_get(self, ref: ObjectRef) -> Mapping[str, Any]:
+        """Return a live object that has to be there."""
+        found = self.get(ref)
+        assert found is not None, f"{ref} is not there"
+        return found
+
+    def write(
+        self, verb: str, obj: Mapping[str, Any] | ObjectRef, manager: str, **options: Any
+    ) -> Mapping[str, Any]:
+        """Write as somebody else."""
+        ref = obj if isinstance(obj, ObjectRef) else ObjectRef.of(obj)
+        options.setdefault("body", None if isinstance(obj, ObjectRef) else obj)
+        written = self.cluster.write(
+            Write(verb=verb, ref=ref, manager=manager, **options), Run.within(MINUTE)
+        )
+        return written.object
+
+    def patch(self, ref: ObjectRef, body: Any, manager: str = "kubectl-patch", **options: Any) -> None:
+        """Merge-patch as somebody else."""
+        self.write("merge-patch", ref, manager, body=body, **options)
+
+    def labelled(self) -> set[tuple[str, str, str]]:
+        """Return kind, namespace and name of everything in the cluster that carries our label.
+
+        Every kind that the API server serves is asked: this is the scan that no inventory steers.
+        """
+        found = set()
+        for version, kind in served(self.cluster):
+            for obj in self.cluster.list(
+                version, kind, Run.within(MINUTE), labels=f"{STACK}={self.name}", metadata_only=True
+            ):
+                meta = obj["metadata"]
+                if meta.get("deletionTimestamp"):
+                    continue
+                found.add((kind, meta.get("namespace", ""), meta["name"]))
+        return found
+
+    def members(self) -> set[tuple[str, str, str]]:
+        """Return :meth:`labelled` without our own bookkeeping."""
+        return {
+            (kind, space, name)
+            for kind, space, name in self.labelled()
+            if kind != "Lease"
+            and not (kind == "ConfigMap" and name.startswith(f"infometis-{self.name}"))
+            and not (kind == "Secret" and name == f"infometis-{self.name}-key")
+        }
+
+    def kubectl(self, *words: str, **environ: str) -> str:
+        """Run the genuine kubectl on the stack's namespace."""
+        kubeconfig = self.access.kubeconfig
+        assert kubeconfig is not None
+        done = subprocess.run(
+            ("kubectl", "--namespace", self.namespace, *words),
+            env={**os.environ, "KUBECONFIG": str(kubeconfig), **environ},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=MINUTE,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+def served(cluster: Cluster) -> list[tuple[str, str]]:
+    """Return every kind that can be listed and deleted, in its preferred version."""
+    run = Run.within(MINUTE)
+    groups = json.loads(cluster.read("/apis", run))["groups"]
+    paths = ["/api/v1", *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in groups)]
+    found = []
+    for path in paths:
+        answer = json.loads(cluster.read(path, run))
+        found += [
+            (answer["groupVersion"], entry["kind"])
+            for entry in answer["resources"]
+            if "/" not in entry["name"] and {"list", "delete"} <= set(entry["verbs"])
+        ]
+    return found
+
+
+def raw(name: str, *objects: Mapping[str, Any], needs: Sequence[str] = ()) -> Service:
+    """Return a service of raw manifests."""
+    return Service(name=name, manifests=objects, needs=needs)
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    """Return a ConfigMap."""
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def secret(name: str, **data: str) -> dict[str, Any]:
+    """Return a Secret."""
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "stringData": data}
+
+
+def deployment(name: str, *, replicas: int | None = 1, app: str = "", **pod: Any) -> dict[str, Any]:
+    """Return a small Deployment."""
+    labels = {"app": app or name}
+    spec: dict[str, Any] = {
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"containers": [{"name": "main", "image": "example/app:1"}], **pod},
+        },
+    }
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def custom_kind(kind: str, group: str) -> dict[str, Any]:
+    """Return a CustomResourceDefinition of a kind that takes anything."""
+    plural = kind.lower() + "s"
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"kind": kind, "plural": plural, "singular": kind.lower()},
+            "versions": [
+                {
+                    "name": "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+def actions(made: Plan) -> dict[str, str]:
+    """Return object to action."""
+    return {str(item.ref): item.action for item in made.items}
+
+
+def item(made: Plan, ref: str) -> PlanItem:
+    """Return the item about ``Kind/name``."""
+    found = [i for i in made.items if str(i.ref) == ref]
+    assert len(found) == 1, f"{ref} is not one item of {actions(made)}"
+    return found[0]
