@@ -84,7 +84,7 @@ class PluginInfo:
     version: str = ""
     module: str = ""
     state: str
-    offers: tuple[str, ...] = field(default=(), converter=tuple)
+    offers: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     detail: str = ""
 
 

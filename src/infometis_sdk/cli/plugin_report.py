@@ -14,7 +14,7 @@ __all__ = ("PluginReport",)
 class PluginReport(Report):
     """Every plugin that was found."""
 
-    plugins: tuple[PluginInfo, ...] = field(converter=tuple)
+    plugins: tuple[PluginInfo, ...] = field(converter=tuple[PluginInfo, ...])
 
     def headline(self) -> str:
         """Count them."""

@@ -58,11 +58,11 @@ class Examination:
     state: str = ""
     payload: Mapping[str, Any] = field(factory=dict)
     force: bool = False
-    changes: tuple[Change, ...] = field(default=(), converter=tuple)
-    decisions: tuple[Decision, ...] = field(default=(), converter=tuple)
-    problems: tuple[str, ...] = field(default=(), converter=tuple)
-    warnings: tuple[str, ...] = field(default=(), converter=tuple)
-    foreign: tuple[tuple[Path, Owner, Any], ...] = field(default=(), converter=tuple)
+    changes: tuple[Change, ...] = field(default=(), converter=tuple[Change, ...])
+    decisions: tuple[Decision, ...] = field(default=(), converter=tuple[Decision, ...])
+    problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    warnings: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    foreign: tuple[tuple[Path, Owner, Any], ...] = field(default=(), converter=tuple[tuple[Path, Owner, Any], ...])
 
 
 def about_object(error: ClusterError) -> bool:

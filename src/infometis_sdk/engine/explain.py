@@ -33,9 +33,9 @@ class Explanation(Report):
     path: str
     value: Any
     set_by: Origin
-    chain: tuple[Setting, ...] = field(converter=tuple)
+    chain: tuple[Setting, ...] = field(converter=tuple[Setting, ...])
     parameter: Parameter
-    affects: tuple[str, ...] = field(default=(), converter=tuple)
+    affects: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     def headline(self) -> str:
         """Say the value and who set it."""
@@ -72,7 +72,7 @@ class InfluenceReport(Report):
     """What each parameter of each service may change; ``paths`` by ``service.parameter``."""
 
     stack_id: str
-    rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(converter=tuple)
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(converter=tuple[tuple[str, str, tuple[str, ...]], ...])
 
     def headline(self) -> str:
         """Count the parameters."""

@@ -45,7 +45,7 @@ class Live:
     missing_kinds: frozenset[tuple[str, str]] = frozenset()
     inventory: Inventory | None = None
     inventory_object: Object | None = None
-    incomplete: tuple[str, ...] = field(default=(), converter=tuple)
+    incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     def get(self, ref: ObjectRef) -> Object | None:
         """Return the live object, or ``None``."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import attrs
@@ -45,6 +45,10 @@ __all__ = (
 )
 
 
+def _names(values: Iterable[str]) -> frozenset[str]:
+    return frozenset(values)
+
+
 @frozen(kw_only=True)
 class Consent:
     """What the operator named.
@@ -54,8 +58,8 @@ class Consent:
         data_loss: objects whose data may be lost.
     """
 
-    adopt: frozenset[str] = field(default=frozenset(), converter=frozenset)
-    data_loss: frozenset[str] = field(default=frozenset(), converter=frozenset)
+    adopt: frozenset[str] = field(default=frozenset(), converter=_names)
+    data_loss: frozenset[str] = field(default=frozenset(), converter=_names)
 
 
 def cluster_uid(cluster: Cluster, run: Run) -> str:
@@ -285,7 +289,9 @@ def _creation(  # noqa: PLR0913 - the parts of one decision
     run: Run,
 ) -> PlanItem:
     ref = manifest.ref
-    certainty, problems, warnings = "exact", (), ()
+    certainty = "exact"
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
     unserved = (ref.api_version, ref.kind) in live.missing_kinds
     if unserved and (ref.group, ref.kind) not in served:
         problems = (

@@ -44,9 +44,9 @@ class Pruned:
         confirm: why the plan's digest is demanded as confirmation; empty where it is not.
     """
 
-    items: tuple[PlanItem, ...] = field(default=(), converter=tuple)
-    kept: tuple[str, ...] = field(default=(), converter=tuple)
-    problems: tuple[str, ...] = field(default=(), converter=tuple)
+    items: tuple[PlanItem, ...] = field(default=(), converter=tuple[PlanItem, ...])
+    kept: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     confirm: str = ""
 
 

@@ -59,7 +59,7 @@ class DriftPolicy:
     """
 
     foreign: str = "keep"
-    yield_to: tuple[str, ...] = field(default=(), converter=tuple)
+    yield_to: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen(kw_only=True)
@@ -88,7 +88,7 @@ class RegistryPolicy:
     """
 
     prefix: str = ""
-    pull_secrets: tuple[str, ...] = field(default=(), converter=tuple)
+    pull_secrets: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen(kw_only=True)
@@ -109,7 +109,7 @@ class Policies:
     registry: RegistryPolicy = RegistryPolicy()
     pod_security: str = ""
     resource_quota: Mapping[str, str] = field(factory=dict)
-    validate: tuple[str, ...] = field(default=(), converter=tuple)
+    validate: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen(kw_only=True)
@@ -159,7 +159,7 @@ class Environment:
     stack_id: str = field(default="", kw_only=True)
     border: Border = field(factory=Border, kw_only=True)
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
-    patches: tuple[Patch, ...] = field(default=(), converter=tuple, kw_only=True)
+    patches: tuple[Patch, ...] = field(default=(), converter=tuple[Patch, ...], kw_only=True)
     policies: Policies = field(factory=Policies, kw_only=True)
     credentials: Mapping[str, Mapping[str, SecretRef] | SecretRef] = field(factory=dict, kw_only=True)
     protected: bool = field(default=False, kw_only=True)

@@ -98,12 +98,12 @@ class Parameter:
     default: Any = None
     min: int | float | str | None = None
     max: int | float | str | None = None
-    choices: tuple[Any, ...] = field(default=(), converter=tuple)
+    choices: tuple[Any, ...] = field(default=(), converter=tuple[Any, ...])
     pattern: str = ""
     scope: str = "core"
     mutability: str = "restart"
     shrink: str = "allow"
-    affects: tuple[Influence, ...] = field(default=(), converter=tuple)
+    affects: tuple[Influence, ...] = field(default=(), converter=tuple[Influence, ...])
     durability: bool = False
     optional: bool = False
     doc: str = ""

@@ -13,6 +13,7 @@ from infometis_sdk.model.report import Report, Table
 __all__ = ("FORMAT", "Change", "Decision", "Plan", "PlanItem")
 
 FORMAT = "infometis.io/plan/v1"
+_OWN_MARKS = "metadata.annotations[infometis.io/"
 
 
 @frozen(kw_only=True)
@@ -88,12 +89,18 @@ class PlanItem:
     force: bool = False
     uid: str = ""
     fingerprint: str = ""
-    changes: tuple[Change, ...] = field(default=(), converter=tuple)
-    decisions: tuple[Decision, ...] = field(default=(), converter=tuple)
-    problems: tuple[str, ...] = field(default=(), converter=tuple)
-    warnings: tuple[str, ...] = field(default=(), converter=tuple)
-    removals: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
-    reads: tuple[str, ...] = field(default=(), converter=tuple)
+    changes: tuple[Change, ...] = field(default=(), converter=tuple[Change, ...])
+    decisions: tuple[Decision, ...] = field(default=(), converter=tuple[Decision, ...])
+    problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    warnings: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    removals: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
+    reads: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+
+    @property
+    def told(self) -> tuple[Change, ...]:
+        """The changes that say something: our own digests follow from the others."""
+        telling = tuple(c for c in self.changes if not c.path.startswith(_OWN_MARKS))
+        return telling or self.changes
 
 
 @frozen(kw_only=True, repr=False)
@@ -121,19 +128,19 @@ class Plan(Report):
     environment: str
     namespace: str
     cluster_uid: str = ""
-    items: tuple[PlanItem, ...] = field(default=(), converter=tuple)
+    items: tuple[PlanItem, ...] = field(default=(), converter=tuple[PlanItem, ...])
     unchanged: int = 0
-    scope: tuple[str, ...] = field(default=(), converter=tuple)
-    members: tuple[tuple[ObjectRef, bool], ...] = field(default=(), converter=tuple)
-    claims: tuple[str, ...] = field(default=(), converter=tuple)
-    stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
+    scope: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    members: tuple[tuple[ObjectRef, bool], ...] = field(default=(), converter=tuple[tuple[ObjectRef, bool], ...])
+    claims: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
     core_digest: str = ""
     digests: Mapping[str, str] = field(factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
     confirm: str = ""
-    incomplete: tuple[str, ...] = field(default=(), converter=tuple)
-    kept: tuple[str, ...] = field(default=(), converter=tuple)
-    problems: tuple[str, ...] = field(default=(), converter=tuple)
+    incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    kept: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     created: str = ""
     format: str = FORMAT
     digest: str = ""
@@ -164,7 +171,7 @@ class Plan(Report):
         """Show one row an object, and below it changes, decisions and problems."""
         notes: list[str] = []
         for item in self.items:
-            lines = [f"  {change}" for change in item.changes]
+            lines = [f"  {change}" for change in item.told]
             lines += [
                 f"  {d.action}: {d.path} is held by {d.manager} ({d.why})" for d in item.decisions
             ]

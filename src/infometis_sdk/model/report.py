@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -31,33 +32,149 @@ class Table:
     """Rows for people: title, column names, cells as text, and closing lines."""
 
     title: str = ""
-    columns: tuple[str, ...] = field(default=(), converter=tuple)
-    rows: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple)
-    footer: tuple[str, ...] = field(default=(), converter=tuple)
+    columns: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    rows: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
+    footer: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+
+    def without_empty(self) -> Table:
+        """Leave out columns that say nothing in any row."""
+        keep = [i for i in range(len(self.columns)) if any(row[i] for row in self.rows)]
+        return attrs.evolve(
+            self,
+            columns=tuple(self.columns[i] for i in keep),
+            rows=tuple(tuple(row[i] for i in keep) for row in self.rows),
+        )
 
     def text(self) -> str:
-        """Lay the table out in plain text, columns aligned by spaces."""
-        lines = [self.title] if self.title else []
-        if self.rows:
-            cells = [self.columns, *self.rows]
-            widths = [max(len(row[i]) for row in cells) for i in range(len(self.columns))]
+        """Lay the table out in plain text, columns aligned by spaces.
+
+        Example:
+            >>> print(Table(title="2 found", columns=("A", "B"), rows=(("x", "1"), ("yy", "2"))).text())
+            2 found
+            A   B
+            x   1
+            yy  2
+
+        """
+        seen = self.without_empty()
+        lines = [seen.title] if seen.title else []
+        if seen.rows:
+            cells = [seen.columns, *(tuple(_line(cell) for cell in row) for row in seen.rows)]
+            widths = [max(_width(row[i]) for row in cells) for i in range(len(seen.columns))]
             lines.extend(
-                "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+                "  ".join(
+                    cell + " " * (width - _width(cell))
+                    for cell, width in zip(row, widths, strict=True)
+                ).rstrip()
                 for row in cells
             )
-        lines.extend(self.footer)
+        lines.extend(seen.footer)
         return "\n".join(lines)
 
     def markup(self) -> str:
         """Return escaped HTML."""
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in self.columns)
+        seen = self.without_empty()
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in seen.columns)
         body = "".join(
             "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in self.rows
+            for row in seen.rows
         )
-        foot = "".join(f"<p>{html.escape(line)}</p>" for line in self.footer)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if self.rows else ""
-        return f"<div><p><b>{html.escape(self.title)}</b></p>{table}{foot}</div>"
+        lines = "\n".join(html.escape(line) for line in seen.footer)
+        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+        foot = f"<pre>{lines}</pre>" if lines else ""
+        return f"<div><p><b>{html.escape(seen.title)}</b></p>{table}{foot}</div>"
+
+    def rich(self) -> Any:  # noqa: ANN401 - rich is imported only when it draws
+        """Return what rich draws on a terminal: states in colour, long cells folded."""
+        from rich.console import Group  # noqa: PLC0415
+        from rich.table import Table as RichTable  # noqa: PLC0415
+        from rich.text import Text  # noqa: PLC0415
+
+        seen = self.without_empty()
+        parts: list[Any] = [Text(seen.title, style="bold")] if seen.title else []
+        if seen.rows:
+            grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+            for name in seen.columns:
+                grid.add_column(name, overflow="fold", no_wrap=name in _SHORT)
+            for row in seen.rows:
+                cells = zip(seen.columns, row, strict=True)
+                grid.add_row(*(Text(cell, style=_tint(name, cell)) for name, cell in cells))
+            parts.append(grid)
+        parts.extend(_hanging(line) for line in seen.footer)
+        return Group(*parts)
+
+
+_SHORT = ("ACTION", "LEVEL", "RESULT", "STATE", "VERSION")
+"""Columns whose words are few and known; their cells are coloured and never folded."""
+_TINTS = {
+    "applied": "green",
+    "create": "green",
+    "delete": "red",
+    "deleted": "red",
+    "drift": "red",
+    "error": "bold red",
+    "failed": "bold red",
+    "foreign": "yellow",
+    "loaded": "green",
+    "missing": "red",
+    "ok": "green",
+    "pending": "cyan",
+    "progressing": "yellow",
+    "ready": "green",
+    "replace": "magenta",
+    "skipped": "yellow",
+    "update": "yellow",
+    "warning": "yellow",
+}
+_LINE_TINTS = {
+    "+": "green",
+    "-": "red",
+    "~": "yellow",
+    "event:": "dim",
+    "hint:": "cyan",
+    "log:": "dim",
+    "needs": "yellow",
+    "refused:": "bold red",
+    "warning:": "yellow",
+}
+
+
+def _tint(column: str, cell: str) -> str:
+    return _TINTS.get(cell.split(" ")[0], "") if column in _SHORT else ""
+
+
+def _hanging(line: str) -> Any:  # noqa: ANN401 - rich is imported only when it draws
+    """Draw a closing line; where it is too long, it goes on below its text, not below its mark."""
+    from rich.table import Table as RichTable  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
+
+    text = line.lstrip()
+    mark, _, rest = text.partition(" ")
+    tint = _LINE_TINTS.get(mark, "")
+    if not rest or (not tint and text == line):
+        return Text(line, style=tint)
+    indent = line[: len(line) - len(text)]
+    grid = RichTable.grid()
+    grid.add_column(no_wrap=True)
+    grid.add_column(overflow="fold")
+    if tint:
+        grid.add_row(Text(f"{indent}{mark} ", style=tint), Text(rest, style=tint))
+    else:
+        grid.add_row(Text(indent), Text(text))
+    return grid
+
+
+def _line(cell: str) -> str:
+    """Keep a cell on its line, whatever it holds."""
+    return cell.replace("\r", "").replace("\n", "\\n")
+
+
+def _width(text: str) -> int:
+    """Return the columns that a terminal gives a text: two for wide characters, none for marks."""
+    if text.isascii():
+        return len(text)
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any frozen value
@@ -102,19 +219,7 @@ class Report:
         return self.table().text()
 
     def __rich__(self) -> Any:  # noqa: ANN401 - rich is imported only when it draws
-        from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table as RichTable  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
-
-        table = self.table()
-        grid = RichTable(*table.columns, box=None, pad_edge=False, header_style="bold")
-        for row in table.rows:
-            grid.add_row(*(Text(cell) for cell in row))
-        parts: list[Any] = [Text(table.title, style="bold")] if table.title else []
-        if table.rows:
-            parts.append(grid)
-        parts.extend(Text(line) for line in table.footer)
-        return Group(*parts)
+        return self.table().rich()
 
     def _repr_html_(self) -> str:
         return self.table().markup()
@@ -146,10 +251,10 @@ class ApplyReport(Report):
 
     stack_id: str
     plan_digest: str
-    outcomes: tuple[Outcome, ...] = field(converter=tuple)
+    outcomes: tuple[Outcome, ...] = field(converter=tuple[Outcome, ...])
     release: int = 0
     seconds: float = 0.0
-    warnings: tuple[str, ...] = field(default=(), converter=tuple)
+    warnings: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
     def failed(self) -> tuple[Outcome, ...]:
@@ -193,7 +298,7 @@ class HealthItem:
     state: str
     reason: str = ""
     hint: str = ""
-    events: tuple[str, ...] = field(default=(), converter=tuple)
+    events: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     logs: str = ""
 
     def __repr__(self) -> str:
@@ -205,7 +310,7 @@ class HealthReport(Report):
     """How a stack is, object by object; one row a service for people."""
 
     stack_id: str
-    items: tuple[HealthItem, ...] = field(converter=tuple)
+    items: tuple[HealthItem, ...] = field(converter=tuple[HealthItem, ...])
     simulated: bool = False
     seconds: float = 0.0
     versions: Mapping[str, str] = field(factory=dict)
@@ -298,10 +403,10 @@ class DriftReport(Report):
     """Where live differs from desired, and who did it."""
 
     stack_id: str
-    items: tuple[DriftItem, ...] = field(converter=tuple)
+    items: tuple[DriftItem, ...] = field(converter=tuple[DriftItem, ...])
     checked: int = 0
     seconds: float = 0.0
-    incomplete: tuple[str, ...] = field(default=(), converter=tuple)
+    incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
     def found(self) -> bool:
@@ -337,7 +442,7 @@ class UpReport(Report):
     apply: ApplyReport | None
     health: HealthReport
     seconds: float = 0.0
-    findings: tuple[Fault, ...] = field(default=(), converter=tuple)
+    findings: tuple[Fault, ...] = field(default=(), converter=tuple[Fault, ...])
 
     def headline(self) -> str:
         """Say what changed and how the services are."""

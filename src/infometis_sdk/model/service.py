@@ -54,8 +54,8 @@ class Image:
 class SensitiveOperation:
     """Paths and methods of an endpoint that need stronger authentication than the rest."""
 
-    paths: tuple[str, ...] = field(default=("/",), converter=tuple)
-    methods: tuple[str, ...] = field(default=(), converter=tuple)
+    paths: tuple[str, ...] = field(default=("/",), converter=tuple[str, ...])
+    methods: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     doc: str = ""
 
 
@@ -82,7 +82,7 @@ class Endpoint:
     path: str = "/"
     path_style: str = "native"
     public: bool = False
-    sensitive: tuple[SensitiveOperation, ...] = field(default=(), converter=tuple)
+    sensitive: tuple[SensitiveOperation, ...] = field(default=(), converter=tuple[SensitiveOperation, ...])
     doc: str = ""
 
 
@@ -111,8 +111,8 @@ class Credential:
     type: str = "password"
     username: str = ""
     length: int = 24
-    derived: tuple[str, ...] = field(default=(), converter=tuple)
-    hosts: tuple[str, ...] = field(default=(), converter=tuple)
+    derived: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    hosts: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     durable: bool = False
     rotation: str = "restart"
     doc: str = ""
@@ -195,17 +195,17 @@ class Service:
     summary: str = ""
     images: Mapping[str, Image] = field(factory=dict)
     parameters: Mapping[str, Parameter] = field(factory=dict)
-    needs: tuple[str, ...] = field(default=(), converter=tuple)
-    uses: tuple[str, ...] = field(default=(), converter=tuple)
+    needs: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    uses: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     endpoints: Mapping[str, Endpoint] = field(factory=dict)
     credentials: Mapping[str, Credential] = field(factory=dict)
     checks: Mapping[str, Check] = field(factory=dict)
     metrics: Metrics | None = None
     upgrade: Upgrade = Upgrade()
-    renamed_from: tuple[str, ...] = field(default=(), converter=tuple)
+    renamed_from: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     templates: Mapping[str, str] = field(factory=dict, repr=False)
     files: Mapping[str, str] = field(factory=dict, repr=False)
-    manifests: tuple[Mapping[str, Any], ...] = field(default=(), converter=tuple, repr=False)
+    manifests: tuple[Mapping[str, Any], ...] = field(default=(), converter=tuple[Mapping[str, Any], ...], repr=False)
     origin: Origin = Origin()
     lines: Mapping[str, int] = field(factory=dict, repr=False, eq=False)
 

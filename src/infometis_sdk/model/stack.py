@@ -66,7 +66,7 @@ class ComposedStack:
     environment: Environment
     stack_id: str
     namespace: str
-    services: tuple[ComposedService, ...] = field(converter=tuple)
+    services: tuple[ComposedService, ...] = field(converter=tuple[ComposedService, ...])
     lock: Lock = Lock()
 
     def service(self, name: str) -> ComposedService:
@@ -101,7 +101,7 @@ class Manifest:
     service: str = ""
     origin: Origin = Origin()
     singleton: bool = False
-    reads: tuple[str, ...] = field(default=(), converter=tuple)
+    reads: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
     def ref(self) -> ObjectRef:
@@ -137,12 +137,12 @@ class ManifestSet:
     stack_id: str
     environment: Environment
     namespace: str
-    manifests: tuple[Manifest, ...] = field(converter=tuple)
-    credentials: tuple[BoundCredential, ...] = field(default=(), converter=tuple)
-    order: tuple[str, ...] = field(default=(), converter=tuple)
+    manifests: tuple[Manifest, ...] = field(converter=tuple[Manifest, ...])
+    credentials: tuple[BoundCredential, ...] = field(default=(), converter=tuple[BoundCredential, ...])
+    order: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     needs: Mapping[str, tuple[str, ...]] = field(factory=dict)
     digests: Mapping[str, str] = field(factory=dict)
     digest: str = ""
     verified: bool = False
     services: Mapping[str, ComposedService] = field(factory=dict, repr=False)
-    findings: tuple[Fault, ...] = field(default=(), converter=tuple)
+    findings: tuple[Fault, ...] = field(default=(), converter=tuple[Fault, ...])

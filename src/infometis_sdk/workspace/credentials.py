@@ -38,7 +38,7 @@ class CredentialReport(Report):
     """The credentials of a stack."""
 
     stack_id: str
-    rows: tuple[CredentialRow, ...] = field(converter=tuple)
+    rows: tuple[CredentialRow, ...] = field(converter=tuple[CredentialRow, ...])
 
     def headline(self) -> str:
         """Count the credentials."""

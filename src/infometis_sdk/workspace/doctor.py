@@ -24,7 +24,7 @@ class DoctorReport(Report):
     """Findings, worst last to be read first on a terminal."""
 
     environment: str
-    findings: tuple[Finding, ...] = field(converter=tuple)
+    findings: tuple[Finding, ...] = field(converter=tuple[Finding, ...])
 
     @property
     def healthy(self) -> bool:
