@@ -21,6 +21,7 @@ class Lines:
 
     Args:
         all_of_them: a line for every event.
+        results: tell what began and what was done, not only what is slow or fails.
         clock: monotonic seconds.
         write: where a line goes.
 
@@ -32,10 +33,12 @@ class Lines:
         self,
         *,
         all_of_them: bool = False,
+        results: bool = True,
         clock: Callable[[], float] = time.monotonic,
         write: Callable[[str], None] = lambda line: click.echo(line, err=True),
     ) -> None:
         self._all = all_of_them
+        self._results = results
         self._clock = clock
         self._write = write
         self._steps: dict[tuple[str, str], Step] = {}
@@ -55,6 +58,8 @@ class Lines:
         key = (event.name, event.subject)
         step = self._steps.setdefault(key, Step.of(event, now))
         step.take(event, now)
+        if not self._all and not self._results and event.state in ("started", "finished"):
+            return
         # Most services are ready before anybody could read that they are waited for.
         goes_on = event.state == "progress" or (event.name, event.state) == ("wait service", "started")
         if goes_on and not self._all:
@@ -62,6 +67,8 @@ class Lines:
                 return
             self._spoke[key] = now
         line = _line(step, now)
+        if not self._all and event.state == "started" and line == heading(step):
+            return
         if self._said.get(key) != line:
             self._said[key] = line
             self._write(line)

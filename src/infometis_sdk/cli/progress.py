@@ -38,19 +38,26 @@ class Silence:
 
 
 @contextmanager
-def drawing(options: Options, title: str) -> Iterator[Drawing]:
-    """Choose how progress is shown here, and end it whatever happens."""
+def drawing(options: Options, title: str, *, keep: bool) -> Iterator[Drawing]:
+    """Choose how progress is shown here, and end it whatever happens.
+
+    Args:
+        options: quiet, verbose and the like.
+        title: heads the live tree.
+        keep: what was done stays on the screen; otherwise only what is slow or fails is told.
+
+    """
     if options.quiet:
         yield Silence()
     elif _live(options):
         from infometis_sdk.cli.tree import live_tree
 
-        with live_tree(options, title) as tree:
+        with live_tree(options, title, keep=keep) as tree:
             yield tree
     else:
         from infometis_sdk.cli.lines import Lines
 
-        lines = Lines(all_of_them=options.verbose > 0 or options.debug)
+        lines = Lines(all_of_them=options.verbose > 0 or options.debug, results=keep)
         try:
             yield lines
         finally:

@@ -97,13 +97,15 @@ def _default(names: tuple[str, ...]) -> str:
 
 
 @contextmanager
-def running(options: Options, seconds: float, title: str) -> Iterator[Run]:
+def running(options: Options, seconds: float, title: str, *, acts: bool) -> Iterator[Run]:
     """Run a verb: its deadline, its progress on stderr, and Ctrl-C.
 
     Args:
         options: where ``timeout`` is set, it wins over ``seconds``.
         seconds: what this verb may take.
         title: what the live display is headed with.
+        acts: the verb changes something, so what it did stays on the screen;
+            of a verb that asks, the answer is enough.
 
     """
     from infometis_sdk.cli.progress import drawing
@@ -112,7 +114,7 @@ def running(options: Options, seconds: float, title: str) -> Iterator[Run]:
     token = CancelToken()
     within = seconds if options.timeout is None else options.timeout
     _listen(options)
-    with drawing(options, title) as progress, _interrupts(token, progress.note):
+    with drawing(options, title, keep=acts) as progress, _interrupts(token, progress.note):
         yield Run(deadline=time.monotonic() + within, emit=progress.take, cancel=token)
 
 

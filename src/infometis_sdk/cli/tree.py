@@ -36,8 +36,8 @@ _NAMED = ("services",)
 
 
 @contextmanager
-def live_tree(options: Options, title: str) -> Iterator[Tree]:
-    """Draw the tree on stderr while the verb runs; what was done stays when it ends."""
+def live_tree(options: Options, title: str, *, keep: bool) -> Iterator[Tree]:
+    """Draw the tree on stderr while the verb runs; with ``keep``, what was done stays."""
     from rich.live import Live
 
     from infometis_sdk.cli.results import stderr_console
@@ -62,7 +62,7 @@ def live_tree(options: Options, title: str) -> Iterator[Tree]:
     else:
         tree.state = "finished"
     finally:
-        if not tree.empty:
+        if not tree.empty and (keep or tree.state == "failed"):
             console.print(tree)
 
 
@@ -168,7 +168,8 @@ class Tree:
             words = [f"{good} {outcome(first.name, 'finished')}"] if good else [steps[-1].detail]
             return ", ".join(words + ([f"{bad} failed"] if bad else []))
         if first.name == "wait service":
-            return f"{good} of {len(steps)} ready"
+            simulated = any(step.state == "finished" and step.detail for step in steps)
+            return f"{good} of {len(steps)} ready{' (simulated)' if simulated else ''}"
         # What began first is what the branch is about; the rest are its parts.
         return _joined(first.subject, *_details(first, now))
 

@@ -30,6 +30,6 @@ def apply(options: Options, *, file: Path, confirm: str) -> None:
     options.environment = options.environment or made.environment
     stack = session.stack(options)
     confirm = confirm or asking.confirmation(made, options)
-    with session.running(options, session.APPLYING, f"apply {stack.name}") as run:
+    with session.running(options, session.APPLYING, f"apply {stack.name}", acts=True) as run:
         report = stack.apply(made, confirm=confirm, run=run)
     show(report, options)

@@ -56,5 +56,5 @@ def validate(options: Options, *, server: bool) -> None:
 def _faults(stack: Stack, options: Options, *, server: bool) -> tuple[Fault, ...]:
     if not server:
         return stack.validate()
-    with session.running(options, session.ASKING, f"validate {stack.name}") as run:
+    with session.running(options, session.ASKING, f"validate {stack.name}", acts=False) as run:
         return stack.validate(server=True, run=run)

@@ -17,6 +17,6 @@ __all__ = ("credentials",)
 def credentials(options: Options, *, service: str, reveal: bool) -> None:
     """Show the credentials of all services, or of one; masked unless --reveal is given."""
     stack = session.stack(options)
-    with session.running(options, session.ASKING, f"credentials {stack.name}") as run:
+    with session.running(options, session.ASKING, f"credentials {stack.name}", acts=False) as run:
         report = stack.credentials(service, reveal=reveal, run=run)
     show(report, options)

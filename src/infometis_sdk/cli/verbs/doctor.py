@@ -18,7 +18,7 @@ def doctor(options: Options) -> int:
     Ends with exit code 4 where something is in the way.
     """
     stack = session.stack(options)
-    with session.running(options, session.ASKING, f"doctor {stack.name}") as run:
+    with session.running(options, session.ASKING, f"doctor {stack.name}", acts=False) as run:
         report = stack.doctor(run=run)
     show(report, options)
     return 0 if getattr(report, "healthy", True) else _UNWELL

@@ -23,7 +23,7 @@ def down(options: Options, *, delete_data: bool, and_destroy: bool, confirm_name
         confirm_name = asking.name_typed(stack, "delete its data", confirm_name, options)
         what = "its cluster and all its data" if and_destroy else "all its data"
         asking.consent(f"{stack.name}: delete the stack and {what}", options)
-    with session.running(options, session.UP, f"down {stack.name}") as run:
+    with session.running(options, session.UP, f"down {stack.name}", acts=True) as run:
         report = stack.down(delete_data=delete_data, confirm_name=confirm_name, run=run)
         if and_destroy:
             stack.destroy(confirm_name=confirm_name, run=run)
@@ -36,7 +36,7 @@ def stop(options: Options, *, confirm_name: str) -> None:
     """Pause the cluster; 'infometis up' goes on with its data."""
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "stop it", confirm_name, options)
-    with session.running(options, session.APPLYING, f"stop {stack.name}") as run:
+    with session.running(options, session.APPLYING, f"stop {stack.name}", acts=True) as run:
         stack.stop(confirm_name=confirm_name, run=run)
     _done(f"{stack.name}: stopped; 'infometis up' goes on", stack.name, "stopped", options)
 
@@ -48,7 +48,7 @@ def destroy(options: Options, *, confirm_name: str) -> None:
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "destroy its cluster", confirm_name, options)
     asking.consent(f"{stack.name}: destroy its cluster and all its data", options)
-    with session.running(options, session.APPLYING, f"destroy {stack.name}") as run:
+    with session.running(options, session.APPLYING, f"destroy {stack.name}", acts=True) as run:
         stack.destroy(confirm_name=confirm_name, run=run)
     _done(f"{stack.name}: destroyed", stack.name, "destroyed", options)
 
@@ -59,7 +59,7 @@ def abandon(options: Options, *, confirm_name: str) -> None:
     """Forget on which cluster the stack lives; nothing is deleted anywhere."""
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "abandon it", confirm_name, options)
-    with session.running(options, session.ASKING, f"abandon {stack.name}") as run:
+    with session.running(options, session.ASKING, f"abandon {stack.name}", acts=True) as run:
         stack.abandon(confirm_name=confirm_name, run=run)
     _done(f"{stack.name}: forgotten; nothing was deleted", stack.name, "abandoned", options)
 

@@ -19,7 +19,7 @@ def status(options: Options) -> int:
     Ends with exit code 5 where something is not ready.
     """
     stack = session.stack(options)
-    with session.running(options, session.ASKING, f"status {stack.name}") as run:
+    with session.running(options, session.ASKING, f"status {stack.name}", acts=False) as run:
         report = stack.status(run=run)
     show(report, options)
     return 0 if report.ready else NOT_READY
@@ -37,7 +37,7 @@ def drift(options: Options) -> int:
     Ends with exit code 6 where drift or foreign was found.
     """  # noqa: D301 - \b keeps click from joining the lines
     stack = session.stack(options)
-    with session.running(options, session.ASKING, f"drift {stack.name}") as run:
+    with session.running(options, session.ASKING, f"drift {stack.name}", acts=False) as run:
         report = stack.drift(run=run)
     show(report, options)
     return DRIFT_FOUND if report.found else 0

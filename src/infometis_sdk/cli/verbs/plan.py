@@ -40,7 +40,7 @@ def plan(
     A plan that may not be applied says why, and ends with exit code 3.
     """
     stack = session.stack(options)
-    with session.running(options, session.ASKING, f"plan {stack.name}") as run:
+    with session.running(options, session.ASKING, f"plan {stack.name}", acts=False) as run:
         made = stack.plan(services, adopt=adopt, accept_data_loss=accept_data_loss, run=run)
     show(made, options)
     if file is not None:

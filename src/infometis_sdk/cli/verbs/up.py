@@ -68,7 +68,7 @@ def _up(  # noqa: PLR0913 - what the options say
     *,
     check: bool,
 ) -> UpReport:
-    with session.running(options, session.UP, f"up {stack.name}") as run:
+    with session.running(options, session.UP, f"up {stack.name}", acts=True) as run:
         return stack.up(
             services,
             check=check,
