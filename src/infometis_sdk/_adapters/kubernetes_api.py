@@ -13,6 +13,7 @@ from urllib.parse import quote, urlencode
 
 from infometis_sdk._adapters.asked import Asked
 from infometis_sdk._adapters.kinds import Kinds, declared
+from infometis_sdk._adapters.pod_streams import carry, lines
 from infometis_sdk._adapters.refusals import refusal
 from infometis_sdk._adapters.session import Session
 from infometis_sdk._adapters.transport import Answer, Call, Patience, Transport
@@ -22,6 +23,7 @@ from infometis_sdk.errors import ClusterError, UnknownKindError
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Iterable, Iterator, Mapping
 
     from infometis_sdk.model.reference import ObjectRef
@@ -168,6 +170,14 @@ class KubernetesCluster(Cluster):
         if answer.status >= REFUSED:
             raise refusal(answer, asked)
         return answer.data.decode("utf-8", "replace")
+
+    def lines(self, path: str, run: Run, *, params: Mapping[str, str]) -> Iterator[str]:
+        """See :meth:`PodStreams.lines`."""
+        return lines(self._transport, path, run, params)
+
+    def carry(self, pod: ObjectRef, port: int, near: socket.socket, run: Run) -> str:
+        """See :meth:`PodStreams.carry`."""
+        return carry(self._session, pod, port, near, run)
 
     # --- parts ------------------------------------------------------------------------------
 

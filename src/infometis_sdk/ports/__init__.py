@@ -11,6 +11,7 @@ from infometis_sdk.ports.platform import (
     Preflight,
     StartStop,
 )
+from infometis_sdk.ports.pods import PodStreams
 
 __all__ = (
     "Access",
@@ -20,6 +21,7 @@ __all__ = (
     "PlatformContext",
     "PlatformSpec",
     "PlatformStatus",
+    "PodStreams",
     "Preflight",
     "Resource",
     "StartStop",
