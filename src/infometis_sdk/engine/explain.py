@@ -140,8 +140,8 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
     )
 
 
-def explain_influence(stack: ComposedStack) -> InfluenceReport:
-    """Tell what each parameter that is not core may change.
+def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceReport:
+    """Tell what each parameter that is not core may change; of one service where it is named.
 
     Example:
         >>> from infometis_sdk.engine.compose import compose
@@ -159,6 +159,7 @@ def explain_influence(stack: ComposedStack) -> InfluenceReport:
                 tuple(str(item) for item in parameter.affects),
             )
             for composed in stack.services
+            if service in ("", composed.name)
             for name, parameter in composed.service.parameters.items()
             if parameter.scope != "core"
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +32,7 @@ from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pin, Pins
 
 if TYPE_CHECKING:
+    from infometis_sdk.engine.forward import Forward
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.workspace.workspace import Workspace
 
@@ -363,7 +363,7 @@ class Stack:
             platform=self._chosen.name,
             changed=not made.empty,
             apply=applied,
-            health=self._checked(health, manifests, cluster, run),
+            health=self._checked(health, manifests, cluster, services, run),
             seconds=time.monotonic() - begun,
             findings=manifests.findings,
         )
@@ -383,13 +383,20 @@ class Stack:
         )
 
     def _checked(
-        self, health: HealthReport, manifests: ManifestSet, cluster: Cluster, run: Run
+        self,
+        health: HealthReport,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        services: Sequence[str],
+        run: Run,
     ) -> HealthReport:
         from infometis_sdk.engine.checks import run_checks
 
         return attrs.evolve(
             health,
-            checks=run_checks(cluster, manifests, run, simulated=self._simulated),
+            checks=run_checks(
+                cluster, manifests, run, simulated=self._simulated, services=services
+            ),
             urls=self.urls(),
         )
 
@@ -468,19 +475,25 @@ class Stack:
 
     def forward(
         self, service: str, endpoint: str = "", *, port: int = 0, run: Run | None = None
-    ) -> AbstractContextManager[Any]:
+    ) -> Forward:
         """Open a loopback port to an endpoint of a service, for the life of the context.
 
         Raises:
             PlatformError: the pods are simulated and have no ports.
 
         """
-        from infometis_sdk.workspace.forwarding import forward
+        from infometis_sdk.engine.forward import forward
 
         run = run or Run()
         cluster = self._cluster(run)
         return forward(
-            self.platform.connect(), cluster, self.render(), service, endpoint, port, run
+            cluster,
+            self.render(),
+            service,
+            run,
+            simulated=self._simulated,
+            endpoint=endpoint,
+            port=port,
         )
 
     # --- endings ------------------------------------------------------------------------------
