@@ -83,7 +83,7 @@ def compose(
         ProjectError: every fault of every layer, with file and line.
 
     Example:
-        >>> from infometis_sdk.model.service import Service
+        >>> from infometis_sdk.model import Environment, Parameter, Project, Service
         >>> hello = Service(name="hello", parameters={"replicas": Parameter(
         ...     type="integer", default=1, scope="scale")})
         >>> project = Project(name="demo", services={"hello": hello})
@@ -121,6 +121,7 @@ def derived_stack_id(project: Project, environment: Environment) -> str:
     """Return the stack id of an environment that does not write one.
 
     Example:
+        >>> from infometis_sdk.model import Environment, Project
         >>> derived_stack_id(Project(name="Demo"), Environment("dev"))
         'demo-dev'
 

@@ -29,6 +29,7 @@ def influence(service: Service) -> dict[str, tuple[str, ...]]:
     """Return the paths that each non-core parameter of a service declares, as written.
 
     Example:
+        >>> from infometis_sdk.model import Service
         >>> influence(Service(name="a"))
         {}
 

@@ -24,6 +24,7 @@ def dependency_order(services: Mapping[str, Service]) -> tuple[tuple[str, ...], 
         unknown services in ``needs``, unknown endpoints in ``uses``, and cycles of needs.
 
     Example:
+        >>> from infometis_sdk.model import Service
         >>> dependency_order({"b": Service(name="b"), "a": Service(name="a", needs=("b",))})
         (('b', 'a'), [])
 

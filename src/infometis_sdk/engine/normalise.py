@@ -38,6 +38,8 @@ _EMPTY_IN_POD = (
     "volumes",
 )
 _EMPTY_IN_CONTAINER = ("args", "command", "env", "envFrom", "ports", "volumeMounts")
+# Single quantities, which the API server does not round to thousandths as it does resource lists.
+_EXACT = ("averageValue", "divisor", "sizeLimit", "value")
 _EMPTY_IN_METADATA = ("annotations", "finalizers", "labels")
 
 
@@ -69,7 +71,7 @@ def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
     _pods(made)
     for holder, key in _quantities(made):
         try:
-            holder[key] = quantity.canonical(holder[key])
+            holder[key] = quantity.canonical(holder[key], milli=key not in _EXACT)
         except (TypeError, ValueError):
             continue  # the offline validation names it
     return made

@@ -66,6 +66,7 @@ def apply_rank(ref: ObjectRef) -> int:
     """Return the rank of an object in apply: smaller comes first.
 
     Example:
+        >>> from infometis_sdk.model import ObjectRef
         >>> a = ObjectRef(api_version="v1", kind="Namespace", name="a")
         >>> b = ObjectRef(api_version="apps/v1", kind="Deployment", name="b")
         >>> apply_rank(a) < apply_rank(b)

@@ -27,6 +27,7 @@ _SUFFIX = {exponent: suffix for suffix, exponent in _DECIMAL.items()}
 _INT64_DIGITS = 18
 _INT64_MAX = 2**63 - 1
 _NANO = -9
+_MILLI = -3
 _KI = 1024
 # 10^100 is far beyond all resources; a larger exponent would only burn memory here.
 _EXPONENT_MAX = 100
@@ -98,18 +99,31 @@ def parse(source: str | float) -> Quantity:
     )
 
 
-def canonical(source: str | float) -> str:
+def canonical(source: str | float, *, milli: bool = False) -> str:
     """Return the text that the API server returns for a quantity.
+
+    Args:
+        source: the quantity.
+        milli: round up to whole thousandths, as the API server's defaulting does in requests, limits,
+            quotas and capacities (``SetDefaults_ResourceList``).
 
     Raises:
         ValueError: not a quantity.
 
     Example:
-        >>> canonical("1000m")
-        '1'
+        >>> canonical("1000m"), canonical("100u"), canonical("100u", milli=True)
+        ('1', '100u', '1m')
 
     """
-    return parse(source).text
+    read = parse(source)
+    if milli and (read.value * 1000).denominator != 1:
+        text = source if isinstance(source, str) else repr(source)
+        suffix = _suffix(text)
+        away = -1 if read.value < 0 else 1
+        rounded = away * _up(abs(read.value), _MILLI)
+        exponential = suffix[:1] in ("e", "E") and len(suffix) > 1
+        return _write(rounded, text, binary=suffix in _BINARY, exponential=exponential)
+    return read.text
 
 
 def compare(left: str | float, right: str | float) -> int:
@@ -176,9 +190,18 @@ def _kept_as_written(
 
 def _fit(value: Fraction, *, binary: bool) -> Fraction:
     """Round up to nano, and cap binary quantities at what an int64 holds."""
-    scaled = value * 10**-_NANO
-    rounded = Fraction(-(-scaled.numerator // scaled.denominator), 10**-_NANO)
+    rounded = _up(value, _NANO)
     return min(rounded, Fraction(_INT64_MAX)) if binary else rounded
+
+
+def _up(value: Fraction, scale: int) -> Fraction:
+    scaled = value * 10**-scale
+    return Fraction(-(-scaled.numerator // scaled.denominator), 10**-scale)
+
+
+def _suffix(text: str) -> str:
+    match = _PATTERN.fullmatch(text)
+    return (match[3] or "") if match else ""
 
 
 def _write(value: Fraction, source: str, *, binary: bool, exponential: bool) -> str:
