@@ -20,6 +20,7 @@ cp "$rendered/roles.yml" "$config/roles.yml"
 # The file realm knows bcrypt by the prefix $2a$ only and takes anything else for a plain password.
 # 2a, 2b and 2y name the same algorithm for passwords of up to 72 bytes.
 user=$(cat "$reader/username")
+# shellcheck disable=SC2016 # the dollar signs are part of the hash
 hash=$(sed -n '1s/^\$2[aby]\$/$2a$/p' "$reader/bcrypt")
 if [ -z "$hash" ]; then
   printf 'prepare: the reader credential holds no bcrypt hash\n' >&2

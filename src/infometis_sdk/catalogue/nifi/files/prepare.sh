@@ -66,6 +66,7 @@ rm "$conf/settings"
 
 # NiFi verifies strictly against bcrypt version 2b; 2a, 2b and 2y name the same algorithm for
 # passwords of up to 72 bytes.
+# shellcheck disable=SC2016 # the dollar signs are part of the hash
 hash=$(sed -n '1s/^\$2[aby]\$/$2b$/p' "$admin/bcrypt")
 if [ -z "$hash" ]; then
   say "the admin credential holds no bcrypt hash"
