@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infometis_sdk.engine import forward as engine
+from infometis_sdk.engine.forward import Forward, forward as open_port
 
 if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
@@ -23,9 +23,9 @@ def forward(  # noqa: PLR0917 - as the handle of the stack calls it
     endpoint: str,
     port: int,
     run: Run,
-) -> engine.Forward:
-    """Open a loopback port to an endpoint of a service; see :func:`infometis_sdk.engine.forward`."""
-    return engine.forward(
+) -> Forward:
+    """Open a loopback port to an endpoint; see :func:`infometis_sdk.engine.forward.forward`."""
+    return open_port(
         cluster,
         manifests,
         service,
