@@ -27,8 +27,8 @@ def confirmation(plan: Plan, options: Options) -> str:
     console = stderr_console(options)
     if console is not None:
         console.print(plan)
-    question = f"{plan.confirm}. Apply this plan"
-    return plan.digest if click.confirm(question, default=False, err=True) else ""
+    agreed = click.confirm("Apply this plan?", default=False, err=True)
+    return plan.digest if agreed else ""
 
 
 def consent(question: str, options: Options) -> None:
@@ -40,7 +40,7 @@ def consent(question: str, options: Options) -> None:
     """
     if options.yes or not _somebody(options):
         return
-    if not click.confirm(question, default=False, err=True):
+    if not click.confirm(f"{question}?", default=False, err=True):
         from infometis_sdk.errors import CancelledError
 
         msg = "not done: the answer was no"

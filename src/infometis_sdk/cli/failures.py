@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -128,31 +128,39 @@ def show(failure: Failure, options: Options) -> None:
         from infometis_sdk.cli.results import show as show_report
 
         show_report(failure.report, options)
-    lines = list(_lines(failure))
+    rows = list(_rows(failure))
     console = stderr_console(options)
     if console is None:
-        sys.stderr.write("".join(f"{line.plain}\n" for line in lines))
+        sys.stderr.write("".join(f"{mark.plain}{text.plain}\n" for mark, text in rows))
         return
-    for line in lines:
-        console.print(line, soft_wrap=False)
+    from rich.table import Table
+
+    for row in rows:
+        # A grid a line: what is too long goes on below its text, not below its mark.
+        grid = Table.grid()
+        grid.add_column(no_wrap=True)
+        grid.add_column(overflow="fold")
+        grid.add_row(*row)
+        console.print(grid)
 
 
-def _lines(failure: Failure) -> list[Text]:
+def _rows(failure: Failure) -> Iterator[tuple[Text, Text]]:
+    """Yield each line as its mark and its text."""
     what, *rest = failure.message.splitlines() or [""]
-    lines = [paint(("error: ", "bold red"), (what, "bold"))]
-    lines += [paint((line, "")) for line in rest]
-    lines += [_fault(fault) for fault in failure.faults]
-    lines += [
-        paint(("hint: ", "bold cyan") if number == 0 else ("      ", ""), (line, ""))
-        for number, line in enumerate(failure.hint.splitlines())
-    ]
-    return lines
+    yield paint(("error: ", "bold red")), paint((what, "bold"))
+    for line in rest:
+        text = line.lstrip()
+        yield paint((line[: len(line) - len(text)], "")), paint((text, ""))
+    for fault in failure.faults:
+        yield paint(("  ", "")), _fault(fault)
+    for number, line in enumerate(failure.hint.splitlines()):
+        yield paint(("hint: " if number == 0 else "      ", "bold cyan")), paint((line, ""))
 
 
 def _fault(fault: Fault) -> Text:
     """One fault on a line: place, what is wrong, what would be right."""
     where = str(fault.origin) if fault.origin.file else ""
-    parts = [("  ", ""), (f"{where}: " if where else "", "bold")]
+    parts = [(f"{where}: ", "bold")] if where else []
     if fault.level != "error":
         parts.append((f"{fault.level}: ", "yellow"))
     if fault.path:

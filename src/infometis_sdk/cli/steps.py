@@ -13,7 +13,7 @@ BRANCHES = {
     "apply object": "objects",
     "build": "control plane",
     "credential": "credentials",
-    "delete": "deletions",
+    "delete object": "deletions",
     "destroy cluster": "cluster",
     "download": "control plane",
     "find part": "control plane",
@@ -24,15 +24,15 @@ BRANCHES = {
 }
 """Name of an event to the branch of the live tree that it belongs to; others are their own."""
 
-MANY = ("apply object", "credential", "delete")
+MANY = ("apply object", "credential", "delete object")
 """Events that come once for each object, of which there may be thousands: they are counted."""
 
-PASSING = ("lock", "wait")
+PASSING = ("delete", "lock", "wait")
 """Events that say what is being waited for just now; of no interest once it goes on."""
 
 _WINDOW = 5.0
 """Seconds over which a rate is taken."""
-_NAMES = {"wait service": "", "wait": "waiting for", "lock": "waiting for the lock of"}
+_NAMES = {"wait service": "", "wait": "waiting for", "lock": "waiting for the lock of", "delete": ""}
 _STARTED = {
     "build": "building",
     "destroy cluster": "destroying",
@@ -45,10 +45,10 @@ _STARTED = {
     "wait service": "waiting",
 }
 _DONE = {
-    "apply object": "applied",
+    "apply object": "changed",
     "build": "built",
     "credential": "made",
-    "delete": "deleted",
+    "delete object": "deleted",
     "destroy cluster": "destroyed",
     "download": "downloaded",
     "plan": "",

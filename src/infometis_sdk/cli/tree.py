@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from infometis_sdk.cli.options import Options
 from infometis_sdk.cli.steps import BRANCHES, MANY, PASSING, Step, amount, heading, outcome, span
+from infometis_sdk.errors import RefusedError
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -56,13 +57,16 @@ def live_tree(options: Options, title: str, *, keep: bool) -> Iterator[Tree]:
             redirect_stdout=False,
         ):
             yield tree
+    except RefusedError:
+        tree.state = "skipped"
+        raise
     except BaseException:
         tree.state = "failed"
         raise
     else:
         tree.state = "finished"
     finally:
-        if not tree.empty and (keep or tree.state == "failed"):
+        if not tree.empty and (keep or tree.state != "finished"):
             console.print(tree)
 
 

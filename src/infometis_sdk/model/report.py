@@ -164,6 +164,11 @@ def _hanging(line: str) -> Any:  # noqa: ANN401 - rich is imported only when it 
     return grid
 
 
+def _short(text: str) -> str:
+    """Cut what would make a table unreadable; the whole value is in ``to_dict``."""
+    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - two fit on one line
+
+
 def _line(cell: str) -> str:
     """Keep a cell on its line, whatever it holds."""
     return cell.replace("\r", "").replace("\n", "\\n")
@@ -357,6 +362,9 @@ class HealthReport(Report):
                         self.urls.get(name, ""),
                     )
                 )
+            if len(items) > 1 and all(item.state == "missing" for item in items):
+                notes.append(f"{name or 'the stack'}: none of its {len(items)} objects is there")
+                continue
             for item in bad:
                 notes.append(f"{item.ref}: {item.state}: {item.reason}")
                 if item.hint:
@@ -426,7 +434,17 @@ class DriftReport(Report):
             title=self.headline(),
             columns=("STATE", "OBJECT", "FIELD", "DESIRED", "LIVE", "MANAGER", "TIME"),
             rows=tuple(
-                (i.state, str(i.ref), i.path, i.desired, i.live, i.manager, i.time) for i in self.items
+                (
+                    i.state,
+                    str(i.ref),
+                    i.path,
+                    _short(i.desired),
+                    _short(i.live),
+                    i.manager,
+                    # The API server keeps no time for writes through `scale`.
+                    i.time or ("not recorded" if i.manager else ""),
+                )
+                for i in self.items
             ),
             footer=self.incomplete,
         )

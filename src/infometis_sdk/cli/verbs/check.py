@@ -11,6 +11,7 @@ from infometis_sdk.cli.options import Options, verb
 from infometis_sdk.cli.results import emit, write
 
 if TYPE_CHECKING:
+    from infometis_sdk.errors import PluginError
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.workspace import Stack
 
@@ -25,7 +26,7 @@ def validate(options: Options, *, server: bool) -> None:
     All faults of all files are shown at once, for every environment or the one named with -e.
     Without --server nothing is contacted.
     """
-    from infometis_sdk.errors import ProjectError, ValidationError
+    from infometis_sdk.errors import PluginError, ProjectError, ValidationError
 
     workspace = session.workspace(options)
     names = (options.environment,) if options.environment else workspace.environments
@@ -36,6 +37,8 @@ def validate(options: Options, *, server: bool) -> None:
             faults = _faults(stack, options, server=server)
         except ProjectError as error:
             faults = error.faults
+        except PluginError as error:
+            faults = (_of_plugin(error, stack),)
         for fault in faults:
             found.setdefault(fault, []).append(name)
     errors = [fault for fault in found if fault.level == "error"]
@@ -51,6 +54,16 @@ def validate(options: Options, *, server: bool) -> None:
     from infometis_sdk.model.report import plain
 
     emit({"environments": list(names), "faults": plain(tuple(found))}, options)
+
+
+def _of_plugin(error: PluginError, stack: Stack) -> Fault:
+    """Turn what a platform's name led to into a fault of the file that holds it."""
+    from infometis_sdk.model.fault import Fault
+
+    environment = stack.environment
+    origin = environment.sources.get("platform", environment.origin)
+    text = f"{error.message}; {error.hint}" if error.hint else error.message
+    return Fault(message=text, origin=origin, path="platform")
 
 
 def _faults(stack: Stack, options: Options, *, server: bool) -> tuple[Fault, ...]:

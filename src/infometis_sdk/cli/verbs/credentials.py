@@ -6,7 +6,7 @@ import click
 
 from infometis_sdk.cli import session
 from infometis_sdk.cli.options import Options, verb
-from infometis_sdk.cli.results import show
+from infometis_sdk.cli.results import say, show
 
 __all__ = ("credentials",)
 
@@ -20,3 +20,5 @@ def credentials(options: Options, *, service: str, reveal: bool) -> None:
     with session.running(options, session.ASKING, f"credentials {stack.name}", acts=False) as run:
         report = stack.credentials(service, reveal=reveal, run=run)
     show(report, options)
+    if not reveal and options.output == "text":
+        say("--reveal shows the secrets", options)
