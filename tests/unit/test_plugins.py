@@ -143,10 +143,19 @@ def test_installed_plugins_are_found_by_their_entry_points(install: Install, loa
         ),
     ],
     ids=[
-        "import", "syntax", "exit", "misspelt", "foreign-marker", "no-marker", "argument", "nothing",
-        "no-list", "no-record", "raises",
+        "import",
+        "syntax",
+        "exit",
+        "misspelt",
+        "foreign-marker",
+        "no-marker",
+        "argument",
+        "nothing",
+        "no-list",
+        "no-record",
+        "raises",
     ],
-)  # fmt: skip
+)
 def test_a_broken_plugin_costs_nobody_else(
     install: Install, load: Load, code: str, phase: str, message: str
 ) -> None:

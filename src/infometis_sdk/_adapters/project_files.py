@@ -84,7 +84,9 @@ def read_service_files(directory: Path | Traversable, *, shown: str, layer: str 
     content: dict[str, bytes] = {}
     faults: list[Fault] = []
     for name in _service_names(directory):
-        place = directory.joinpath(*name.split("/"))
+        place = directory
+        for step in name.split("/"):
+            place = place.joinpath(step)
         origin = Origin(layer=layer, file=str(PurePosixPath(shown, name)))
         if isinstance(directory, Path) and (out := _leads_out(directory, directory / name)):
             faults.append(Fault(message=f"is a link out of the service, to {out!r}", origin=origin,

@@ -61,7 +61,7 @@ def project_faults(
         except ProjectError as error:
             faults += error.faults
         faults += environment_faults(checked, environment)
-        if platforms is not None:
+        if platforms is not None and checked.environments:
             faults += platform_faults(environment, platforms)
     return _without_echoes(faults, frozenset(parts))
 

@@ -136,8 +136,11 @@ class Environment:
         namespace: where the stack lives; ``<project>-<name>`` when empty.
         stack_id: written once, unique, never changed; derived from the project's id and the
             environment's name when empty.
-        mode: ``independent`` or ``shared``.
+        mode: ``independent`` (the cluster is ours) or ``shared`` (we are guests in namespaces).
+        border: how the outside reaches it.
         values: ``{service: {parameter: value}}``.
+        patches: changes to rendered objects, on allow-listed paths only.
+        policies: drift, prune, registry, Pod Security, quota, functions that validate.
         credentials: ``{"service.credential": {key: SecretRef}}``; or, instead of the keys, one
             reference ``secret:NAME`` to an existing Secret that holds them all.
         protected: a reviewed plan is demanded, and what ends things needs the name typed.

@@ -39,7 +39,14 @@ DOWNGRADES = ("never", "allow")
 
 @frozen(kw_only=True)
 class Image:
-    """A container image, pinned; the digest is known once a lock has resolved the tag."""
+    """A container image, pinned; the digest is known once a lock has resolved the tag.
+
+    Attributes:
+        repository: such as ``apache/kafka``, without the registry's prefix of an environment.
+        tag: a version, never ``latest``.
+        digest: ``sha256:…``.
+
+    """
 
     repository: str
     tag: str
@@ -52,7 +59,14 @@ class Image:
 
 @frozen(kw_only=True)
 class SensitiveOperation:
-    """Paths and methods of an endpoint that need stronger authentication than the rest."""
+    """Paths and methods of an endpoint that need stronger authentication than the rest.
+
+    Attributes:
+        paths: request paths, each with all below it.
+        methods: HTTP methods; none means all.
+        doc: what somebody could do there.
+
+    """
 
     paths: tuple[str, ...] = field(default=("/",), converter=tuple[str, ...])
     methods: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
@@ -142,7 +156,13 @@ class Check:
 
 @frozen(kw_only=True)
 class Metrics:
-    """Where Prometheus finds the metrics of the service."""
+    """Where Prometheus finds the metrics of the service.
+
+    Attributes:
+        endpoint: which endpoint of the service.
+        path: request path.
+
+    """
 
     endpoint: str
     path: str = "/metrics"
@@ -171,11 +191,14 @@ class Service:
     Attributes:
         name: DNS label.
         version: version of the software, such as ``4.3.1``.
+        summary: one line.
         images: by short name, used in templates as ``images.NAME``.
         parameters: by name, used in templates as ``params.NAME``.
         needs: services that start first.
         uses: ``service.endpoint`` that it talks to; cycles are legal.
         endpoints, credentials, checks: by name.
+        metrics: where Prometheus finds the metrics, if there are any.
+        upgrade: which versions may be followed by this one.
         renamed_from: earlier names of this service.
         templates: file name to text, below ``templates/``.
         files: file name to text, below ``files/``.

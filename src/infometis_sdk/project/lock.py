@@ -9,6 +9,7 @@ Content whose digest is not the pinned one is refused.
 from __future__ import annotations
 
 import hashlib
+import re
 import shutil
 import unicodedata
 from collections.abc import Collection, Iterable, Mapping
@@ -49,6 +50,7 @@ __all__ = (
 FILE = "infometis.lock"
 FORMAT = "infometis.io/lock/v1"
 STORE = ".infometis/services"
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _HEAD = """\
 # Written by infometis; kept under version control. It pins the services of the catalogue and of
 # plugins, whose content stands in .infometis/services/, and the digests of images.
@@ -121,12 +123,29 @@ def read_lock(root: Path) -> tuple[LockFile, tuple[Fault, ...]]:
         return LockFile(), faults
     origin = Origin(file=FILE)
     if not isinstance(document.data, Mapping):
-        found = Fault(message="is no lock", origin=origin, legal="a mapping")
-        return LockFile(), (*faults, found)
+        fault = Fault(message="is no lock", origin=origin, legal="a mapping")
+        return LockFile(), (*faults, fault)
     format_faults = wrong_format(document, FORMAT, origin)
     body = {key: value for key, value in document.data.items() if key != "format"}
-    lock, found_faults = structure(LockFile, body, file=FILE, lines=document.lines)
-    return lock or LockFile(), (*faults, *format_faults, *found_faults)
+    lock, found = structure(LockFile, body, file=FILE, lines=document.lines)
+    lock = lock or LockFile()
+    wrong = [
+        Fault(
+            message="is no digest",
+            origin=attrs.evolve(origin, line=document.lines.get(path, 0)),
+            path=path,
+            found=digest,
+            legal="sha256: and 64 hexadecimal digits",
+        )
+        for path, digest in (
+            *((f"services.{name}.digest", pin.digest) for name, pin in lock.services.items()),
+            *((f"images.{name}", digest) for name, digest in lock.images.items()),
+        )
+        if not _DIGEST.fullmatch(digest)
+    ]
+    if format_faults or found or wrong:
+        return LockFile(), (*faults, *format_faults, *found, *wrong)
+    return lock, faults
 
 
 def pinned_files(root: Path, name: str, pin: Pin) -> tuple[Files, str]:

@@ -142,7 +142,11 @@ def _document(cls: type, file_format: str, keys: Sequence[str]) -> dict[str, Any
 
 
 def _local() -> dict[str, Any]:
-    values = {"type": "object", "additionalProperties": {"type": "object"}}
+    values = {
+        "type": "object",
+        "description": "'{service: {parameter: value}}'.",
+        "additionalProperties": {"type": "object"},
+    }
     return {
         "$schema": _DRAFT,
         "$id": "urn:infometis:local:v1",
