@@ -6,6 +6,8 @@ import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import attrs
+
 from infometis_sdk.engine.conflicts import additions
 from infometis_sdk.engine.examine import Examination, Rules, examine, state_of
 from infometis_sdk.engine.fieldset import Owner, Path, display, entries, owned_leaves, proven
@@ -15,6 +17,7 @@ from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.plan import autoscaled_keys, desired_objects, without_scaled_replicas
 from infometis_sdk.engine.prune import members
 from infometis_sdk.engine.release import ServiceRecord, latest, read_releases
+from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import DriftItem, DriftReport
 from infometis_sdk.model.run import Run
@@ -76,7 +79,11 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
             autoscaled=manifest.ref.key in scaled,
         )
         found = examine(cluster, obj, have, rules, run)
-        return [*_differences(manifest, obj, have, found, manager), *_foreign(manifest, found.foreign)]
+        differences = _differences(manifest, obj, have, found, manager)
+        return [
+            *(_dated(cluster, item, have, manager, run) for item in differences),
+            *_foreign(manifest, found.foreign),
+        ]
 
     pairs = list(zip(manifests.manifests, wanted, strict=True))
     items = [item for found in parallel(look, pairs, run, "looking for drift") for item in found]
@@ -208,6 +215,34 @@ def _owner(have: Object, path: str, manager: str) -> Owner | None:
             if path == text or path.startswith((text + ".", text + "[")):
                 return owner
     return None
+
+
+_SCALING = frozenset({"SuccessfulCreate", "SuccessfulDelete", "ScalingReplicaSet"})
+
+
+def _dated(cluster: Cluster, item: DriftItem, have: Object, manager: str, run: Run) -> DriftItem:
+    """Date a change of scale, for which the API server records who, but not when.
+
+    The controller's own events tell when it acted on it; without them the change is at least
+    later than our last apply.
+    """
+    if item.time or not item.manager.endswith("/scale"):
+        return item
+    selector = f"involvedObject.kind={item.ref.kind},involvedObject.name={item.ref.name}"
+    try:
+        events = cluster.list("v1", "Event", run, namespace=item.ref.namespace, fields=selector)
+    except ClusterError:
+        events = ()
+    times = [
+        event.get("lastTimestamp") or event.get("eventTime") or ""
+        for event in events
+        if event.get("reason") in _SCALING
+    ]
+    newest = max(times, default="")
+    ours = next((o.time for o in entries(have) if o.manager == manager and o.time), "")
+    if newest > ours:
+        return attrs.evolve(item, time=f"{newest} (by its events)")
+    return attrs.evolve(item, time=f"after {ours}") if ours else item
 
 
 def _text(manifest: Manifest, path: str, value: Any) -> str:  # noqa: ANN401 - any leaf
