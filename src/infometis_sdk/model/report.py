@@ -356,7 +356,12 @@ class HealthReport(Report):
                         name or "(stack)",
                         self.versions.get(name, ""),
                         state,
-                        "; ".join(i.reason for i in (workloads or list(items[:1])) if i.reason),
+                        # The whole reason stands below.
+                        "; ".join(
+                            _short(i.reason.split("; ")[0])
+                            for i in (workloads or list(items[:1]))
+                            if i.reason
+                        ),
                         str(len(items)),
                         self.checks.get(name, ""),
                         self.urls.get(name, ""),
