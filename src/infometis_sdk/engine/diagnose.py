@@ -142,12 +142,12 @@ def _worst(
 ) -> tuple[Verdict | None, Object | None]:
     """Return the verdict on the pod that explains most, and that pod."""
     judged = [(readiness(p, context=context), p) for p in pods]
-    trouble = [
-        (v, p)
-        for v, p in judged
+    if job:
         # How often the pods of a Job may crash is for its backoffLimit to say.
-        if v.symptom and v.state == "progressing" and not (job and v.symptom == "CrashLoopBackOff")
-    ]
+        judged = [
+            (evolve(v, symptom="") if v.symptom == "CrashLoopBackOff" else v, p) for v, p in judged
+        ]
+    trouble = [(v, p) for v, p in judged if v.symptom and v.state == "progressing"]
     if trouble:
         return min(trouble, key=lambda pair: (pair[0].patience, pair[1]["metadata"]["name"]))
     # Other workloads replace a pod that failed (an evicted one); it stays in the list and says
