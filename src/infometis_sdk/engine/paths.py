@@ -177,7 +177,7 @@ def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:  # noqa: ANN4
 
 
 def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) -> None:  # noqa: ANN401 - JSON
-    if old is new or (type(old) is type(new) and old == new):
+    if old is new:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         pairs = [(key, old.get(key, MISSING), new.get(key, MISSING)) for key in {**old, **new}]
@@ -196,7 +196,9 @@ def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) 
             found[render(below)] = (MISSING, value) if old is MISSING else (value, MISSING)
         return
     else:
-        found[render(path)] = (old, new)
+        # As JSON they differ in type too: true is not 1.
+        if type(old) is not type(new) or old != new:
+            found[render(path)] = (old, new)
         return
     for step, a, b in pairs:
         _compare(a, b, (*path, step), found)

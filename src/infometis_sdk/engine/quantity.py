@@ -104,8 +104,8 @@ def canonical(source: str | float, *, milli: bool = False) -> str:
 
     Args:
         source: the quantity.
-        milli: round up to whole thousandths, as the API server's defaulting does in requests, limits,
-            quotas and capacities (``SetDefaults_ResourceList``).
+        milli: round up to thousandths, as the API server does in requests, limits, quotas and
+            capacities (``SetDefaults_ResourceList``).
 
     Raises:
         ValueError: not a quantity.
