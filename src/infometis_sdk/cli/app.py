@@ -29,9 +29,23 @@ from infometis_sdk.cli.verbs import (
 __all__ = ("app",)
 
 _SECTIONS = {
-    "Commands": (init.init, check.validate, render.render, explain.explain, lock.lock, schema.schema),
+    "Commands": (
+        init.init,
+        check.validate,
+        render.render,
+        explain.explain,
+        lock.lock,
+        schema.schema,
+    ),
     "Deploy": (plan.plan, apply.apply, up.up),
-    "Look": (look.status, look.drift, look.urls, credentials.credentials, logs.logs, forward.forward),
+    "Look": (
+        look.status,
+        look.drift,
+        look.urls,
+        credentials.credentials,
+        logs.logs,
+        forward.forward,
+    ),
     "End": (end.down, end.stop, end.destroy, end.abandon),
     "This machine": (
         doctor.doctor,
@@ -66,6 +80,7 @@ class _Sections(click.Group):
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write one list per section, all aligned to the longest name."""
+        del ctx
         widest = max(len(name) for name in self.commands)
         for heading, verbs in _SECTIONS.items():
             limit = formatter.width - 6 - widest

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from infometis_sdk.cli.options import Options
 from infometis_sdk.cli.results import paint, stderr_console
 
 if TYPE_CHECKING:
+    from infometis_sdk.cli.options import Options
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.workspace import Stack
 

@@ -1,11 +1,10 @@
-"""How every run of the command ends: an exit code, and for an error what, where, why and what to do."""
+"""How a run of the command ends: an exit code, and for an error what, where, why, what to do."""
 
 from __future__ import annotations
 
 import os
 import sys
 import traceback
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -15,6 +14,8 @@ from infometis_sdk.cli.options import Options
 from infometis_sdk.errors import CancelledError, InfometisError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from infometis_sdk.cli.failures import Failure
 
 __all__ = ("CANCELLED", "PIPE_CLOSED", "run_to_its_end")

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from infometis_sdk.cli.options import Options
 from infometis_sdk.cli.results import emit, paint, stderr_console
 from infometis_sdk.errors import InfometisError, ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import click
     from rich.text import Text
 
+    from infometis_sdk.cli.options import Options
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.report import Report
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import click
 
 from infometis_sdk.cli.steps import MANY, Step, amount, heading, outcome
-from infometis_sdk.model.run import Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from infometis_sdk.model.run import Event
 
 __all__ = ("Lines",)
 
@@ -61,7 +65,8 @@ class Lines:
         if not self._all and not self._results and event.state in ("started", "finished"):
             return
         # Most services are ready before anybody could read that they are waited for.
-        goes_on = event.state == "progress" or (event.name, event.state) == ("wait service", "started")
+        waits = event.name == "wait service" and event.state == "started"
+        goes_on = event.state == "progress" or waits
         if goes_on and not self._all:
             if now - self._spoke.setdefault(key, now) < self.EVERY:
                 return

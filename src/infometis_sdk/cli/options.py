@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("FORMATS", "Options", "Verb", "shared_options", "verb")
 
@@ -106,7 +108,7 @@ def shared_options(*, hidden: bool) -> list[click.Parameter]:
             hidden=hidden,
             help="What stdout holds: text for people, or one document for programs.",
         ),
-        _option("quiet", "-q", "--quiet", is_flag=True, hidden=hidden, help="No progress, no messages."),
+        _option("quiet", "-q", "--quiet", is_flag=True, hidden=hidden, help="No progress."),
         _option(
             "verbose",
             "-v",
@@ -116,10 +118,18 @@ def shared_options(*, hidden: bool) -> list[click.Parameter]:
             help="Every step as a line; twice: log lines too.",
         ),
         _option(
-            "debug", "--debug", is_flag=True, hidden=hidden, help="Log everything; tracebacks of errors."
+            "debug",
+            "--debug",
+            is_flag=True,
+            hidden=hidden,
+            help="Log all; show tracebacks.",
         ),
         _option(
-            "color", "--color/--no-color", hidden=hidden, default=True, help="NO_COLOR is honoured too."
+            "color",
+            "--color/--no-color",
+            hidden=hidden,
+            default=True,
+            help="NO_COLOR works too.",
         ),
         _option(
             "yes",

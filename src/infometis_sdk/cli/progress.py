@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
-from infometis_sdk.cli.options import Options
-from infometis_sdk.model.run import Event
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infometis_sdk.cli.options import Options
+    from infometis_sdk.model.run import Event
 
 __all__ = ("Drawing", "Silence", "drawing")
 

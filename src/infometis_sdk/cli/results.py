@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from infometis_sdk.cli.options import Options
-
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
+    from infometis_sdk.cli.options import Options
     from infometis_sdk.model.report import Report
 
 __all__ = ("emit", "paint", "say", "show", "stderr_console", "write")

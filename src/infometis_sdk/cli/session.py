@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infometis_sdk.cli.options import Options
 from infometis_sdk.cli.results import say
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infometis_sdk.cli.options import Options
     from infometis_sdk.model.project import Project
     from infometis_sdk.model.run import CancelToken, Run
     from infometis_sdk.workspace import Stack, Workspace
@@ -23,7 +24,7 @@ ASKING = 60.0
 """Seconds for a verb that only asks: a dead cluster must not hold anybody for minutes."""
 APPLYING = 600.0
 UP = 1800.0
-"""Seconds for ``up``: images are pulled, and the first run on a machine may build a control plane."""
+"""Seconds for ``up``: images are pulled, and the first run may build a control plane."""
 
 _FILE = "infometis.yaml"
 _FALLBACK = "dev"

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from infometis_sdk.model.run import Event
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Event
 
 __all__ = ("BRANCHES", "MANY", "PASSING", "Step", "amount", "heading", "outcome", "size", "span")
 
@@ -32,7 +34,12 @@ PASSING = ("delete", "lock", "wait")
 
 _WINDOW = 5.0
 """Seconds over which a rate is taken."""
-_NAMES = {"wait service": "", "wait": "waiting for", "lock": "waiting for the lock of", "delete": ""}
+_NAMES = {
+    "wait service": "",
+    "wait": "waiting for",
+    "lock": "waiting for the lock of",
+    "delete": "",
+}
 _STARTED = {
     "build": "building",
     "destroy cluster": "destroying",

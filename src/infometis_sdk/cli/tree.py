@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from infometis_sdk.cli.options import Options
 from infometis_sdk.cli.steps import BRANCHES, MANY, PASSING, Step, amount, heading, outcome, span
 from infometis_sdk.errors import RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rich.console import Console, ConsoleOptions, RenderResult
     from rich.text import Text
 
+    from infometis_sdk.cli.options import Options
     from infometis_sdk.model.run import Event
 
 __all__ = ("Tree", "live_tree")
@@ -130,7 +131,7 @@ class Tree:
         now = self._clock()
         mark, style = self._mark(self.state, now)
         detail = "" if self._over else self._passing
-        lines = [_row(f"{mark} ", style, self.title, detail, now - self._began, width, bold=True)]
+        lines = [_row((f"{mark} ", style), self.title, detail, now - self._began, width, bold=True)]
         count = len(self._branches)
         room = max(1, min(_ROWS, (height - count - 2) // max(1, count)))
         for number, (name, steps) in enumerate(self._branches.items()):
@@ -161,7 +162,7 @@ class Tree:
         end = now if active else max((step.ended or now) for step in steps)
         began = min(step.began for step in steps)
         detail = self._sum(steps, now)
-        return _row(f"{stem}{mark} ", style, name, detail, end - began, width, bold=True)
+        return _row((f"{stem}{mark} ", style), name, detail, end - began, width, bold=True)
 
     def _sum(self, steps: list[Step], now: float) -> str:
         """Say in short how a branch stands."""
@@ -181,7 +182,7 @@ class Tree:
         mark, style = self._mark("info" if self._over and step.active else step.state, now)
         detail = _joined(*_details(step, now))
         seconds = (step.ended or now) - step.began
-        return _row(f"{indent}{mark} ", style, step.subject or step.name, detail, seconds, width)
+        return _row((f"{indent}{mark} ", style), step.subject or step.name, detail, seconds, width)
 
     def _mark(self, state: str, now: float) -> tuple[str, str]:
         return _MARKS.get(state) or (_SPIN[int(now * _PER_SECOND) % len(_SPIN)], "cyan")
@@ -200,15 +201,15 @@ def _state(steps: list[Step]) -> str:
     return next((each for each in ("failed", "finished", "skipped") if each in states), "info")
 
 
-def _row(  # noqa: PLR0913 - the parts of one line
-    stem: str, style: str, name: str, detail: str, seconds: float, width: int, *, bold: bool = False
+def _row(
+    stem: tuple[str, str], name: str, detail: str, seconds: float, width: int, *, bold: bool = False
 ) -> Text:
     """One line that never wraps: stem, name, detail as far as it fits, time at the right."""
     from rich.text import Text
 
     clock = f" {span(seconds)}"
     line = Text(no_wrap=True)
-    line.append(stem, style)
+    line.append(*stem)
     line.append(name, "bold" if bold else "")
     if detail:
         line.append(f"  {detail}", "dim")

@@ -49,8 +49,7 @@ class Table:
         """Lay the table out in plain text, columns aligned by spaces.
 
         Example:
-            >>> print(Table(title="2 found", columns=("A", "B"), rows=(("x", "1"), ("yy", "2"))).text())
-            2 found
+            >>> print(Table(columns=("A", "B"), rows=(("x", "1"), ("yy", "2"))).text())
             A   B
             x   1
             yy  2
@@ -80,7 +79,9 @@ class Table:
             for row in seen.rows
         )
         lines = "\n".join(html.escape(line) for line in seen.footer)
-        table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+        table = (
+            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
+        )
         foot = f"<pre>{lines}</pre>" if lines else ""
         return f"<div><p><b>{html.escape(seen.title)}</b></p>{table}{foot}</div>"
 
@@ -106,6 +107,7 @@ class Table:
 
 _SHORT = ("ACTION", "LEVEL", "RESULT", "STATE", "VERSION")
 """Columns whose words are few and known; their cells are coloured and never folded."""
+_WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
 _TINTS = {
     "applied": "green",
     "create": "green",
@@ -140,7 +142,7 @@ _LINE_TINTS = {
 
 
 def _tint(column: str, cell: str) -> str:
-    return _TINTS.get(cell.split(" ")[0], "") if column in _SHORT else ""
+    return _TINTS.get(cell.split(" ", maxsplit=1)[0], "") if column in _SHORT else ""
 
 
 def _hanging(line: str) -> Any:  # noqa: ANN401 - rich is imported only when it draws
@@ -279,7 +281,9 @@ class ApplyReport(Report):
         return Table(
             title=self.headline(),
             columns=("RESULT", "ACTION", "OBJECT", "SERVICE", "DETAIL"),
-            rows=tuple((o.result, o.action, str(o.ref), o.service, o.detail) for o in self.outcomes),
+            rows=tuple(
+                (o.result, o.action, str(o.ref), o.service, o.detail) for o in self.outcomes
+            ),
             footer=self.warnings,
         )
 
@@ -349,7 +353,7 @@ class HealthReport(Report):
         for name, items in self.services.items():
             bad = [item for item in items if not item.state.startswith("ready")]
             state = bad[0].state if bad else ("ready (simulated)" if self.simulated else "ready")
-            workloads = [i for i in items if i.ref.kind in ("StatefulSet", "Deployment", "DaemonSet", "Job")]
+            workloads = [i for i in items if i.ref.kind in _WORKLOADS]
             if name or bad:
                 rows.append(
                     (

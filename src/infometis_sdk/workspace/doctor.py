@@ -66,7 +66,9 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
             cure="infometis validate" if bad else "",
         )
     except InfometisError as error:
-        yield Finding(check="project", level="error", detail=error.message, cure="infometis validate")
+        yield Finding(
+            check="project", level="error", detail=error.message, cure="infometis validate"
+        )
     for problem in workspace.plugins.problems:
         yield Finding(
             check="plugin",
@@ -96,8 +98,11 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
             detail="nodes are simulated: objects, scheduling and volumes are real, containers do not run",
             cure="use a platform with real nodes to use the services",
         )
+    states: dict[str, list[str]] = {}
     for name, state in sorted(platform.capabilities.items()):
-        yield Finding(check=f"capability {name}", level="ok", detail=state)
+        states.setdefault(state, []).append(name)
+    for state, names in sorted(states.items(), reverse=True):
+        yield Finding(check=f"capabilities {state}", level="ok", detail=", ".join(names))
     if status.phase == "ready":
         try:
             report = stack.drift(run=run)

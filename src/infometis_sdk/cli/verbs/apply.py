@@ -15,13 +15,16 @@ __all__ = ("apply",)
 
 
 @verb("apply", short_help="Do exactly what a saved plan says.")
-@click.argument("file", metavar="PLAN", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.argument(
+    "file", metavar="PLAN", type=click.Path(path_type=Path, exists=True, dir_okay=False)
+)
 @choices.confirm
 def apply(options: Options, *, file: Path, confirm: str) -> None:
     """Do exactly what a plan of 'infometis plan -o PLAN' says, or refuse.
 
     It is refused where the cluster or the project moved since it was made.
-    Handing over a plan file means that somebody looked at it: that is what a protected environment asks for.
+    Handing over a plan file means that somebody looked at it,
+    which is what a protected environment asks for.
     Does not wait until services are ready; 'infometis status' tells.
     """
     from infometis_sdk.engine.plan_json import plan_from_json

@@ -19,7 +19,9 @@ __all__ = ("validate",)
 
 
 @verb("validate", short_help="Check the project, every environment, every object.")
-@click.option("--server", is_flag=True, help="Ask the API server too, by a dry-run; changes nothing.")
+@click.option(
+    "--server", is_flag=True, help="Ask the API server too, by a dry-run; changes nothing."
+)
 def validate(options: Options, *, server: bool) -> None:
     """Check the project and what it renders to.
 

@@ -14,10 +14,12 @@ __all__ = ("abandon", "destroy", "down", "stop")
 
 @verb("down", short_help="Delete the stack's objects; data stays.")
 @click.option("--delete-data", is_flag=True, help="Volumes and credentials go too.")
-@click.option("--destroy", "and_destroy", is_flag=True, help="Then remove the cluster that we made.")
+@click.option(
+    "--destroy", "and_destroy", is_flag=True, help="Then remove the cluster that we made."
+)
 @choices.confirm_name
 def down(options: Options, *, delete_data: bool, and_destroy: bool, confirm_name: str) -> None:
-    """Delete the objects of the stack; volumes and credentials stay, so that up finds its data again."""
+    """Delete the objects of the stack; volumes and credentials stay, so that up finds its data."""
     stack = session.stack(options)
     if delete_data or and_destroy:
         confirm_name = asking.name_typed(stack, "delete its data", confirm_name, options)

@@ -14,7 +14,9 @@ __all__ = ("explain",)
 @verb("explain", short_help="Show which layer, file and line set a value.")
 @click.argument("path", required=False, default="")
 @click.option(
-    "--influence", is_flag=True, help="Which fields each parameter may change; PATH may name a service."
+    "--influence",
+    is_flag=True,
+    help="Which fields each parameter may change; PATH may name a service.",
 )
 def explain(options: Options, *, path: str, influence: bool) -> None:
     """Show every layer's word on a value, and which one won.

@@ -52,7 +52,7 @@ def plan(
 
 
 def _write(file: Path, text: str) -> None:
-    """Write in one step, for the owner alone: a plan holds no secret, but what it tells is private."""
+    """Write in one step, for the owner alone: it holds no secret, but what it tells is private."""
     draft = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as stream:
         stream.write(text)

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 __all__ = ("plugins",)
 
 
-@click.group("plugins", short_help="Show the plugins, and what they offer.", invoke_without_command=True)
+@click.group(
+    "plugins", short_help="Show the plugins, and what they offer.", invoke_without_command=True
+)
 @click.pass_context
 def plugins(context: click.Context) -> None:
     """Show the plugins that are installed, and what they offer; the same as 'plugins list'."""

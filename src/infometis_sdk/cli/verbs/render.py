@@ -18,7 +18,9 @@ __all__ = ("render",)
 
 @verb("render", short_help="Print the Kubernetes objects, or the digests.")
 @click.option("--digests", is_flag=True, help="Print the core digests instead of the objects.")
-@click.option("--service", "only", multiple=True, metavar="NAME", help="Only this service's objects.")
+@click.option(
+    "--service", "only", multiple=True, metavar="NAME", help="Only this service's objects."
+)
 def render(options: Options, *, digests: bool, only: tuple[str, ...]) -> None:
     """Print what an environment renders to; contacts nothing.
 

@@ -13,7 +13,6 @@ from infometis_sdk.cli.verbs import choices
 
 if TYPE_CHECKING:
     from infometis_sdk.model.report import UpReport
-    from infometis_sdk.workspace import Stack
 
 __all__ = ("up",)
 
@@ -27,7 +26,7 @@ __all__ = ("up",)
     default=True,
     help="With --no-check, what is not ready is shown and is no error.",
 )
-def up(  # noqa: PLR0913 - every option is a decision of the caller
+def up(
     options: Options,
     *,
     services: tuple[str, ...],
@@ -46,7 +45,15 @@ def up(  # noqa: PLR0913 - every option is a decision of the caller
     stack = session.stack(options)
 
     def once(confirm: str) -> UpReport:
-        return _up(stack, options, services, confirm, adopt, accept_data_loss, check=check)
+        with session.running(options, session.UP, f"up {stack.name}", acts=True) as run:
+            return stack.up(
+                services,
+                check=check,
+                confirm=confirm,
+                adopt=adopt,
+                accept_data_loss=accept_data_loss,
+                run=run,
+            )
 
     try:
         report = once(confirm)
@@ -56,24 +63,3 @@ def up(  # noqa: PLR0913 - every option is a decision of the caller
             raise
         report = once(given)
     show(report, options)
-
-
-def _up(  # noqa: PLR0913 - what the options say
-    stack: Stack,
-    options: Options,
-    services: tuple[str, ...],
-    confirm: str,
-    adopt: tuple[str, ...],
-    data_loss: tuple[str, ...],
-    *,
-    check: bool,
-) -> UpReport:
-    with session.running(options, session.UP, f"up {stack.name}", acts=True) as run:
-        return stack.up(
-            services,
-            check=check,
-            confirm=confirm,
-            adopt=adopt,
-            accept_data_loss=data_loss,
-            run=run,
-        )
