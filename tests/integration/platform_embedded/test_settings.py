@@ -111,7 +111,7 @@ def test_etcd_listens_to_the_api_server_only(state_dir: Path) -> None:
         tls = ssl.create_default_context(cafile=str(layout.pki / "etcd-ca.crt"))
         if user:
             tls.load_cert_chain(layout.pki / f"{user}.crt", layout.pki / f"{user}.key")
-        with pytest.raises(OSError, match=r"(?i)certificate|reset|alert"):
+        with pytest.raises((ssl.SSLError, ConnectionError)):
             _get_version(port, tls)
     tls = ssl.create_default_context(cafile=str(layout.pki / "etcd-ca.crt"))
     own = layout.pki / "apiserver-etcd-client.crt"

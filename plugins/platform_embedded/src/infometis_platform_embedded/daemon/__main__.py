@@ -1,6 +1,7 @@
 """Entry of both processes: ``python -I -S __main__.py supervisor|provisioner STATE_DIR [PARENT]``.
 
-It is started by path, without site-packages, so it makes its own package importable first.
+It is started by path, without site-packages, so it makes its own package importable,
+behind the standard library, which nothing beside it may shadow.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from pathlib import Path
 
 
 def _main(role: str, state_dir: str, parent: int = 0) -> int:
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    sys.path.append(str(Path(__file__).resolve().parents[2]))
     if role == "provisioner":
         from infometis_platform_embedded.daemon.provisioner import serve
 
