@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from infometis_sdk.cli.steps import BRANCHES, MANY, PASSING, Step, amount, heading, outcome, span
-from infometis_sdk.errors import RefusedError
+from infometis_sdk.errors import CancelledError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +58,7 @@ def live_tree(options: Options, title: str, *, keep: bool) -> Iterator[Tree]:
             redirect_stdout=False,
         ):
             yield tree
-    except RefusedError:
+    except (RefusedError, CancelledError):
         tree.state = "skipped"
         raise
     except BaseException:
@@ -156,10 +156,12 @@ class Tree:
         return [step for step in steps[1:] if step.active or step.state != "info"]
 
     def _head(self, name: str, steps: list[Step], stem: str, now: float, width: int) -> Text:
-        active = any(step.active for step in steps) and not self._over
-        state = "progress" if active else _state(steps)
+        active = any(step.active for step in steps)
+        state = _state(steps)
+        if active and state != "failed":
+            state = "info" if self._over else "progress"
         mark, style = self._mark(state, now)
-        end = now if active else max((step.ended or now) for step in steps)
+        end = now if active and not self._over else max((step.ended or now) for step in steps)
         began = min(step.began for step in steps)
         detail = self._sum(steps, now)
         return _row((f"{stem}{mark} ", style), name, detail, end - began, width, bold=True)
@@ -213,7 +215,8 @@ def _row(
     line.append(name, "bold" if bold else "")
     if detail:
         line.append(f"  {detail}", "dim")
-    line.truncate(max(8, width - len(clock) - 1), overflow="ellipsis", pad=True)
+    # Room for the ^C that a terminal echoes: if that wrapped, the drawing would lose its place.
+    line.truncate(max(8, width - len(clock) - 3), overflow="ellipsis", pad=True)
     line.append(clock, "dim")
     return line
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import html
-import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +10,7 @@ from attrs import field, frozen
 
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.table import Table, shortened
 
 __all__ = (
     "ApplyReport",
@@ -27,161 +26,7 @@ __all__ = (
 )
 
 
-@frozen(kw_only=True)
-class Table:
-    """Rows for people: title, column names, cells as text, and closing lines."""
-
-    title: str = ""
-    columns: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-    rows: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
-    footer: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-
-    def without_empty(self) -> Table:
-        """Leave out columns that say nothing in any row."""
-        keep = [i for i in range(len(self.columns)) if any(row[i] for row in self.rows)]
-        return attrs.evolve(
-            self,
-            columns=tuple(self.columns[i] for i in keep),
-            rows=tuple(tuple(row[i] for i in keep) for row in self.rows),
-        )
-
-    def text(self) -> str:
-        """Lay the table out in plain text, columns aligned by spaces.
-
-        Example:
-            >>> print(Table(columns=("A", "B"), rows=(("x", "1"), ("yy", "2"))).text())
-            A   B
-            x   1
-            yy  2
-
-        """
-        seen = self.without_empty()
-        lines = [seen.title] if seen.title else []
-        if seen.rows:
-            cells = [seen.columns, *(tuple(_line(cell) for cell in row) for row in seen.rows)]
-            widths = [max(_width(row[i]) for row in cells) for i in range(len(seen.columns))]
-            lines.extend(
-                "  ".join(
-                    cell + " " * (width - _width(cell))
-                    for cell, width in zip(row, widths, strict=True)
-                ).rstrip()
-                for row in cells
-            )
-        lines.extend(seen.footer)
-        return "\n".join(lines)
-
-    def markup(self) -> str:
-        """Return escaped HTML."""
-        seen = self.without_empty()
-        head = "".join(f"<th>{html.escape(name)}</th>" for name in seen.columns)
-        body = "".join(
-            "<tr>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>"
-            for row in seen.rows
-        )
-        lines = "\n".join(html.escape(line) for line in seen.footer)
-        table = (
-            f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>" if body else ""
-        )
-        foot = f"<pre>{lines}</pre>" if lines else ""
-        return f"<div><p><b>{html.escape(seen.title)}</b></p>{table}{foot}</div>"
-
-    def rich(self) -> Any:  # noqa: ANN401 - rich is imported only when it draws
-        """Return what rich draws on a terminal: states in colour, long cells folded."""
-        from rich.console import Group  # noqa: PLC0415
-        from rich.table import Table as RichTable  # noqa: PLC0415
-        from rich.text import Text  # noqa: PLC0415
-
-        seen = self.without_empty()
-        parts: list[Any] = [Text(seen.title, style="bold")] if seen.title else []
-        if seen.rows:
-            grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-            for name in seen.columns:
-                grid.add_column(name, overflow="fold", no_wrap=name in _SHORT)
-            for row in seen.rows:
-                cells = zip(seen.columns, row, strict=True)
-                grid.add_row(*(Text(cell, style=_tint(name, cell)) for name, cell in cells))
-            parts.append(grid)
-        parts.extend(_hanging(line) for line in seen.footer)
-        return Group(*parts)
-
-
-_SHORT = ("ACTION", "LEVEL", "RESULT", "STATE", "VERSION")
-"""Columns whose words are few and known; their cells are coloured and never folded."""
 _WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
-_TINTS = {
-    "applied": "green",
-    "create": "green",
-    "delete": "red",
-    "deleted": "red",
-    "drift": "red",
-    "error": "bold red",
-    "failed": "bold red",
-    "foreign": "yellow",
-    "loaded": "green",
-    "missing": "red",
-    "ok": "green",
-    "pending": "cyan",
-    "progressing": "yellow",
-    "ready": "green",
-    "replace": "magenta",
-    "skipped": "yellow",
-    "update": "yellow",
-    "warning": "yellow",
-}
-_LINE_TINTS = {
-    "+": "green",
-    "-": "red",
-    "~": "yellow",
-    "event:": "dim",
-    "hint:": "cyan",
-    "log:": "dim",
-    "needs": "yellow",
-    "refused:": "bold red",
-    "warning:": "yellow",
-}
-
-
-def _tint(column: str, cell: str) -> str:
-    return _TINTS.get(cell.split(" ", maxsplit=1)[0], "") if column in _SHORT else ""
-
-
-def _hanging(line: str) -> Any:  # noqa: ANN401 - rich is imported only when it draws
-    """Draw a closing line; where it is too long, it goes on below its text, not below its mark."""
-    from rich.table import Table as RichTable  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    text = line.lstrip()
-    mark, _, rest = text.partition(" ")
-    tint = _LINE_TINTS.get(mark, "")
-    if not rest or (not tint and text == line):
-        return Text(line, style=tint)
-    indent = line[: len(line) - len(text)]
-    grid = RichTable.grid()
-    grid.add_column(no_wrap=True)
-    grid.add_column(overflow="fold")
-    if tint:
-        grid.add_row(Text(f"{indent}{mark} ", style=tint), Text(rest, style=tint))
-    else:
-        grid.add_row(Text(indent), Text(text))
-    return grid
-
-
-def _short(text: str) -> str:
-    """Cut what would make a table unreadable; the whole value is in ``to_dict``."""
-    return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - two fit on one line
-
-
-def _line(cell: str) -> str:
-    """Keep a cell on its line, whatever it holds."""
-    return cell.replace("\r", "").replace("\n", "\\n")
-
-
-def _width(text: str) -> int:
-    """Return the columns that a terminal gives a text: two for wide characters, none for marks."""
-    if text.isascii():
-        return len(text)
-    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
-    return len(text) + wide - sum(unicodedata.combining(char) > 0 for char in text)
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any frozen value
@@ -362,7 +207,7 @@ class HealthReport(Report):
                         state,
                         # The whole reason stands below.
                         "; ".join(
-                            _short(i.reason.split("; ")[0])
+                            shortened(i.reason.split("; ")[0])
                             for i in (workloads or list(items[:1]))
                             if i.reason
                         ),
@@ -447,8 +292,8 @@ class DriftReport(Report):
                     i.state,
                     str(i.ref),
                     i.path,
-                    _short(i.desired),
-                    _short(i.live),
+                    shortened(i.desired),
+                    shortened(i.live),
                     i.manager,
                     # The API server keeps no time for writes through `scale`.
                     i.time or ("not recorded" if i.manager else ""),
