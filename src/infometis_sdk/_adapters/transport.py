@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
     from infometis_sdk.model.run import Run
 
-__all__ = ("Answer", "Call", "Patience", "Transport")
+__all__ = ("UNKNOWN_YET", "Answer", "Call", "Patience", "Transport")
 
-UNAVAILABLE = (
+UNKNOWN_YET = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
+"""What an API server answers that has not read its accounts and roles yet."""
+
+_NOT_READY = b"not yet ready to handle request"  # k8s.io/apiserver/pkg/admission, WaitForReady
+_UNAVAILABLE = (
     HTTPStatus.BAD_GATEWAY,
     HTTPStatus.SERVICE_UNAVAILABLE,
     HTTPStatus.GATEWAY_TIMEOUT,
@@ -47,6 +51,8 @@ class Patience:
         read: for an answer, and between two pieces of one.
         watch: the same for watches, on which a bookmark comes about every minute.
         internal_tries: tries where the API server reports an error of its own (500).
+        recovering: an API server that has just started refuses whom it does not know yet, so after
+            a lost connection 401 and 403 are tried again for so long.
 
     """
 
@@ -57,6 +63,7 @@ class Patience:
     read: float = 30.0
     watch: float = 75.0
     internal_tries: int = 5
+    recovering: float = 15.0
 
 
 @frozen(kw_only=True)
@@ -97,13 +104,15 @@ class Transport:
         self._session = session
         self._patience = patience
         self._answered = False
+        self._lost = float("-inf")
         self._random = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._lock = threading.Lock()
 
     def send(self, call: Call, run: Run) -> Answer:
         """Send a request until it is answered for good.
 
-        429 and 503 mean that nothing was done, so they are tried again for every request;
+        429 and 503 mean that nothing was done, so they are tried again for every request,
+        and so are 401 and 403 of a server that is starting;
         dropped connections, 500, 502 and 504 for repeatable ones only.
 
         Returns:
@@ -208,6 +217,16 @@ class Transport:
         """How long to keep trying now."""
         return self._patience.established if self._answered else self._patience.first_contact
 
+    @property
+    def recovering(self) -> bool:
+        """Whether a connection was lost a moment ago, so that the server may be starting."""
+        return time.monotonic() - self._lost < self._patience.recovering
+
+    def lost_contact(self) -> None:
+        """Take note of a connection that was lost."""
+        if self._answered:
+            self._lost = time.monotonic()
+
     def forget_contact(self) -> None:
         """Be quick to give up from now on: the server that once answered is gone."""
         self._answered = False
@@ -231,6 +250,7 @@ class _Retry:
         """Sleep before the next try, or raise."""
         trouble = _diagnosed(error, channel)
         unsafe = trouble.sent and not self._call.repeatable
+        self._transport.lost_contact()
         failed = self._transport.unreachable(self._call, trouble, channel)
         if trouble.hopeless or unsafe:
             raise failed from error
@@ -243,14 +263,18 @@ class _Retry:
     def after_status(self, response: BaseHTTPResponse) -> bool:
         """Sleep before the next try and return true, or return false: the answer stands."""
         status, call = response.status, self._call
-        if status == HTTPStatus.TOO_MANY_REQUESTS:
+        if status in UNKNOWN_YET:
+            if not self._transport.recovering and _NOT_READY not in response.data:
+                return False
+            pause = min(1.0, 0.2 * 2**self._tries)
+        elif status == HTTPStatus.TOO_MANY_REQUESTS:
             pause = 0.25 * 2**self._tries
         elif status == HTTPStatus.INTERNAL_SERVER_ERROR:
             used_up = self._tries + 1 >= self._transport.patience.internal_tries
             if used_up or not call.repeatable or object_at_fault(response.data):
                 return False
             pause = 0.2 * 2**self._tries
-        elif status in UNAVAILABLE:
+        elif status in _UNAVAILABLE:
             if not call.repeatable and status != HTTPStatus.SERVICE_UNAVAILABLE:
                 return False
             pause = 0.2 * 2**self._tries

@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 from attrs import frozen
 
 from infometis_sdk._adapters.refusals import refusal
-from infometis_sdk._adapters.transport import Answer, Call, Transport
+from infometis_sdk._adapters.transport import UNKNOWN_YET, Answer, Call, Transport
 from infometis_sdk.errors import ClusterError, UnreachableError
 from infometis_sdk.ports.cluster import WatchEvent
 
@@ -188,6 +188,7 @@ class _Stream:
         try:
             response, channel = self._transport.stream(self._call, self._run)
         except UnreachableError as error:
+            self._transport.lost_contact()
             raise _Interrupted(error) from error
         self._response = response
         try:
@@ -206,6 +207,7 @@ class _Stream:
                     self._take(line, Answer(status=0, data=line, headers={}, channel=channel))
         except HTTPError as error:
             if not self._closed:
+                self._transport.lost_contact()
                 lost = UnreachableError(f"the connection was lost while {self._asked.doing}")
                 raise _Interrupted(lost) from error
         finally:
@@ -229,6 +231,7 @@ class _Stream:
         if answer.status == HTTPStatus.GONE:
             raise _Expired
         error = refusal(answer, self._asked)
-        if answer.status in _TRANSIENT:
+        starting = answer.status in UNKNOWN_YET and self._transport.recovering
+        if starting or answer.status in _TRANSIENT:
             raise _Interrupted(error)
         raise error
