@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from infometis_sdk.errors import PlatformError
 from infometis_sdk.model.run import Event, Run
@@ -16,6 +17,10 @@ from infometis_sdk.ports.platform import Access, PlatformContext
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# A loaded machine is slow, not wrong.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 _MINUTES = 30 * 60  # the first run on a machine may have to build the control plane
 

@@ -28,6 +28,10 @@ _ESCAPED = re.compile(
     "[^\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue002-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]"
 )
 
+# Readers of YAML 1.1 (PyYAML, SnakeYAML) take 1e-05 for text, and 1.0e-05 for a number.
+_EXPONENT = re.compile(r"\de[-+]\d")
+_STRING_OR_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![.\d])(-?\d+)e([-+]\d+)')
+
 # What makes large results from small texts is barred; a template needs none of it.
 _GREEDY_METHODS = frozenset(
     {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
@@ -72,6 +76,8 @@ def json_text(value: Any) -> str:  # noqa: ANN401 - JSON
         raise TemplateError(
             msg, legal="text, numbers, true, false, null, lists and maps"
         ) from error
+    if _EXPONENT.search(text):
+        text = _STRING_OR_FLOAT.sub(lambda m: f"{m[1]}.0e{m[2]}" if m[1] else m[0], text)
     return _ESCAPED.sub(_escape, text)
 
 

@@ -76,7 +76,7 @@ def test_layers_win_in_order() -> None:
 
 
 def test_platform_defaults_go_to_platform_parameters_only() -> None:
-    """A platform's default reaches the parameters of that name and of scope platform, no others."""
+    """A platform's default reaches parameters of that name and of scope platform only."""
     defaults = {"storage_class": "fast", "replicas": 9, "unheard_of": 1}
     stack = compose(project(), Environment("dev"), platform_defaults=defaults)
     values = stack.service("kafka").values
@@ -110,7 +110,10 @@ def test_null_unsets() -> None:
 def test_core_belongs_to_base_and_project(layer: str) -> None:
     """Mode, environment and local may never set a core parameter; the project may."""
     values = {"kafka": {"partitions": 6}}
-    assert compose(project(values=values), Environment("dev")).service("kafka").values["partitions"] == 6
+    assert (
+        compose(project(values=values), Environment("dev")).service("kafka").values["partitions"]
+        == 6
+    )
     modes = {"independent": values} if layer == "mode" else {}
     environment = Environment(
         "dev",
@@ -199,7 +202,11 @@ def test_cycle_is_named() -> None:
     found = faults(Project(name="demo", services=ring), Environment("dev"))
     text = found[0].message.rpartition(": ")[2]
     assert len(found) == 1
-    assert text in {"a needs b needs c needs a", "b needs c needs a needs b", "c needs a needs b needs c"}
+    assert text in {
+        "a needs b needs c needs a",
+        "b needs c needs a needs b",
+        "c needs a needs b needs c",
+    }
     talk = {
         "a": Service(name="a", uses=("b.x",), endpoints=endpoints),
         "b": Service(name="b", uses=("a.x",), endpoints=endpoints),
@@ -222,10 +229,15 @@ def test_identity() -> None:
     assert (stack.stack_id, stack.namespace) == ("p-1-dev", "demo-dev")
     stack = compose(project(), Environment("dev", stack_id="mine", namespace="there"))
     assert (stack.stack_id, stack.namespace) == ("mine", "there")
-    assert {f.path for f in faults(project(), Environment("Dev", stack_id="A_b"))} == {"name", "stack_id"}
+    assert {f.path for f in faults(project(), Environment("Dev", stack_id="A_b"))} == {
+        "name",
+        "stack_id",
+    }
 
 
-@given(st.text(min_size=1, max_size=80), st.from_regex(r"[a-z][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True))
+@given(
+    st.text(min_size=1, max_size=80), st.from_regex(r"[a-z][a-z0-9-]{0,30}[a-z0-9]", fullmatch=True)
+)
 def test_derived_id_is_a_short_label(identity: str, name: str) -> None:
     """A derived stack id is a DNS label of at most 40 characters, whatever the names are."""
     stack_id = derived_stack_id(Project(name="demo", id=identity), Environment(name))
@@ -257,7 +269,9 @@ def test_provenance_reaches_into_maps() -> None:
         "project.kafka.config": Origin(layer="project", file="infometis.yaml", line=4),
         "project.kafka.config.b": Origin(layer="project", file="infometis.yaml", line=5),
     }
-    stack = compose(project(values={"kafka": {"config": {"b": 9}}}, sources=sources), Environment("dev"))
+    stack = compose(
+        project(values={"kafka": {"config": {"b": 9}}}, sources=sources), Environment("dev")
+    )
     history = stack.service("kafka").history
     assert [str(s.origin) for s in history["config.b"]] == [
         "services/kafka/service.yaml",
