@@ -348,8 +348,9 @@ class Stack:
             msg = f"environment {self.name} is protected: its plan wants to be looked at first"
             raise ProtectedError(
                 msg,
-                hint=f"infometis plan -e {self.name} -o plan.json, then infometis apply plan.json "
-                f"-e {self.name} --confirm {made.digest}",
+                hint=f"'infometis plan -e {self.name} -o plan.json', look at it, then "
+                f"'infometis apply plan.json'; or 'infometis up -e {self.name} --confirm "
+                f"{made.digest}'",
             )
         applied = self._apply(made, manifests, cluster, confirm, run, gated=True)
         try:
