@@ -34,5 +34,9 @@ doctest_test_doctest_blocks = ""
 # resolve) have no target; full names of our own must have one.
 nitpick_ignore_regex = [(r"py:.*", r"(?!infometis_).*")]
 
+# Fields such as "type" and "object" exist in several values; a bare word in an annotation is a
+# builtin then, and Sphinx only says that it cannot tell.
+suppress_warnings = ["ref.python"]
+
 html_theme = "furo"
 html_title = f"infometis-sdk {release}"

@@ -24,8 +24,10 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("site")
     for name in ("service_whoami", "platform_borrowed"):
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-build-isolation",
-             "--target", str(target), str(ROOT / "examples" / name)],
+            [
+                *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"),
+                *("--target", str(target), str(ROOT / "examples" / name)),
+            ],
             check=True,
         )
     return target
@@ -52,11 +54,11 @@ def project(home: Path, access: Access, namespace: str) -> None:
     """Write a project that uses nothing but the two packages."""
     (home / "environments").mkdir()
     (home / "infometis.yaml").write_text(
-        f"format: infometis.io/project/v1\nname: lent\nid: {namespace}\nservices:\n  whoami: {{}}\n"
+        f"format: infometis.io/project/v1\nname: lent\nid: lent-{namespace[-8:]}\nservices:\n  whoami: {{}}\n"
         "values:\n  whoami: {greeting: \"we: 'are' {many}\"}\n"
     )
     (home / "environments" / "dev.yaml").write_text(
-        f"format: infometis.io/environment/v1\nstack_id: {namespace}\nnamespace: {namespace}\n"
+        f"format: infometis.io/environment/v1\nstack_id: lent-{namespace[-8:]}-dev\nnamespace: {namespace}\n"
         f"platform:\n  type: borrowed\n  kubeconfig: {access.kubeconfig}\n"
         "values:\n  whoami: {replicas: 2}\n"
     )
