@@ -10,22 +10,33 @@ a laptop that slept must not wake up and write.
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
+import hashlib
 import os
 import socket
 import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any, Self
+
+from attrs import field, frozen
 
 from infometis_sdk.engine.inventory_id import parent_name
 from infometis_sdk.engine.marks import STACK
-from infometis_sdk.errors import ClusterError, ConflictError, LockedError, NotFoundError
+from infometis_sdk.errors import (
+    ClusterError,
+    ConflictError,
+    LockedError,
+    NotFoundError,
+    UnreachableError,
+)
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.cluster import Cluster, Write, Written
+
+if TYPE_CHECKING:
+    from types import TracebackType
 
 __all__ = ("PATIENCE", "TERM", "Holder", "Writer", "boottime")
 
@@ -37,6 +48,8 @@ PATIENCE = 90.0
 
 _RENEW = 12.0
 _POLL = 1.0
+_PARTS = 7
+_TRIES = 5
 
 
 def boottime() -> float:
@@ -45,28 +58,39 @@ def boottime() -> float:
 
 
 class Holder:
-    """Who holds a Lease: ``host/boot/pid/start/nonce``."""
+    """Who holds a Lease: ``host/machine/boot/processes/pid/start/nonce``.
+
+    ``machine`` is a hash of the machine's id and ``processes`` the namespace that the pid counts
+    in: two runners may well have the same host name, and two containers the same pids.
+    """
 
     def __init__(self, text: str) -> None:
-        parts = (text.split("/") + [""] * 5)[:5]
+        parts = text.split("/")
         self.text = text
-        self.host, self.boot, self.pid, self.start, _ = parts
+        self.host, self.machine, self.boot, self.space, self.pid, self.start, _ = (
+            parts if len(parts) == _PARTS else [text, *[""] * (_PARTS - 1)]
+        )
 
     @classmethod
     def me(cls) -> Holder:
         """Return this process, with a nonce so that two sessions in it are told apart."""
         pid = os.getpid()
-        return cls(
-            f"{socket.gethostname()}/{_boot_id()}/{pid}/{_start_of(pid)}/{os.urandom(4).hex()}"
-        )
+        where = (socket.gethostname(), _machine(), _boot_id(), _process_space())
+        return cls("/".join((*where, str(pid), _start_of(pid), os.urandom(4).hex())))
 
     @property
     def dead(self) -> bool:
-        """Whether the holder was a process of this boot of this machine that is no more."""
+        """Whether the holder surely was a process of this machine that is no more.
+
+        Where that is not sure, such as in another container, only time can tell.
+        """
         if self.host != socket.gethostname() or not self.boot or not self.pid.isdigit():
             return False
         if self.boot != _boot_id():
-            return True
+            # Another boot of this machine, or another machine of the same name.
+            return bool(self.machine) and self.machine == _machine()
+        if self.space != _process_space():
+            return False
         return _start_of(int(self.pid)) != self.start
 
     def __str__(self) -> str:
@@ -80,6 +104,23 @@ def _boot_id() -> str:
         return ""
 
 
+def _machine() -> str:
+    """Return a hash of the machine's id, which is not to be shown itself; see machine-id(5)."""
+    try:
+        text = Path("/etc/machine-id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
+    return hashlib.sha256(f"infometis lease {text}".encode()).hexdigest()[:12] if text else ""
+
+
+def _process_space() -> str:
+    """Return the namespace in which this process has its pid; see pid_namespaces(7)."""
+    try:
+        return str(Path("/proc/self/ns/pid").stat().st_ino)
+    except OSError:
+        return ""
+
+
 def _start_of(pid: int) -> str:
     """Return the start time of a process as the kernel counts it; empty where there is none."""
     try:
@@ -88,6 +129,23 @@ def _start_of(pid: int) -> str:
         return ""
     # The command's name may hold spaces and brackets, so count from its end.
     return stat.rpartition(")")[2].split()[19]
+
+
+@frozen(kw_only=True)
+class _HeldRun(Run):
+    """The run of a write, tried for up to a minute: before each try the Lease must hold."""
+
+    hold: Callable[[], None] = field(eq=False)
+
+    def check(self, doing: str) -> None:
+        """See :meth:`Run.check`.
+
+        Raises:
+            LockedError: the Lease was lost.
+
+        """
+        self.hold()
+        Run.check(self, doing)
 
 
 class Writer:
@@ -125,7 +183,7 @@ class Writer:
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def __enter__(self) -> Writer:
+    def __enter__(self) -> Self:
         self._acquire()
         self._thread = threading.Thread(target=self._keep, name="infometis-lease", daemon=True)
         self._thread.start()
@@ -149,9 +207,20 @@ class Writer:
             LockedError: the Lease was lost; nothing was written.
 
         """
-        if self._clock() - self._renewed > self._term / 2:
+        self._hold(run)
+        held = _HeldRun(
+            deadline=run.deadline, emit=run.emit, cancel=run.cancel, hold=lambda: self._hold(run)
+        )
+        return self._cluster.write(write, held)
+
+    def _hold(self, run: Run) -> None:
+        """Make sure that the Lease is ours for a while; asked before every try of a request."""
+        if self._stale:
             self._renew(run)
-        return self._cluster.write(write, run)
+
+    @property
+    def _stale(self) -> bool:
+        return self._clock() - self._renewed > self._term / 2
 
     def _acquire(self) -> None:
         seen, since = "", self._clock()
@@ -161,19 +230,22 @@ class Writer:
             self._run.check("waiting for the writer's Lease")
             live = self._cluster.get(self.ref, self._run)
             if live is None:
-                if self._try("create", self._body(0)):
+                if self._create():
                     return
                 continue
             spec = live.get("spec") or {}
             holder = Holder(spec.get("holderIdentity") or "")
+            if holder.text == self._holder.text:
+                # Our own request got through, only its answer was lost.
+                self._renewed = begun
+                return
             version = live["metadata"]["resourceVersion"]
             if version != seen:
                 seen, since = version, self._clock()
             term = float(spec.get("leaseDurationSeconds") or self._term)
-            free = not holder.text or holder.dead or self._clock() - since > term
-            if free and self._try("replace", self._body(spec.get("leaseTransitions", 0) + 1), version):
-                return
-            if free:
+            if not holder.text or holder.dead or self._clock() - since > term:
+                if self._replace(self._body((spec.get("leaseTransitions") or 0) + 1), version):
+                    return
                 continue
             waited = self._clock() - begun
             if waited > self._patience:
@@ -193,7 +265,7 @@ class Writer:
             self._run.sleep(_POLL, "waiting for the writer's Lease")
 
     def _body(self, transitions: int) -> dict[str, Any]:
-        now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         return {
             "apiVersion": self.ref.api_version,
             "kind": self.ref.kind,
@@ -214,48 +286,58 @@ class Writer:
             },
         }
 
-    def _try(self, verb: str, body: dict[str, Any], version: str = "") -> bool:
+    def _create(self) -> bool:
+        begun = self._clock()
         try:
-            self._cluster.write(
-                Write(
-                    verb=verb,
-                    ref=self.ref,
-                    body=body,
-                    manager="infometis-lease",
-                    resource_version=version,
-                ),
-                self._run,
-            )
+            self._put("create", self._body(0), "", self._run)
+        except ConflictError:
+            return False
+        except UnreachableError as error:
+            if error.status:
+                raise
+            # It may have been made, so look; whether there is any time left is checked there.
+            return False
+        self._renewed = begun
+        return True
+
+    def _replace(self, body: dict[str, Any], version: str) -> bool:
+        begun = self._clock()
+        try:
+            self._put("replace", body, version, self._run)
         except (ConflictError, NotFoundError):
             return False
-        self._renewed = self._clock()
+        self._renewed = begun
         return True
+
+    def _put(self, verb: str, body: dict[str, Any], version: str, run: Run) -> None:
+        self._cluster.write(
+            Write(
+                verb=verb,
+                ref=self.ref,
+                body=body,
+                manager="infometis-lease",
+                resource_version=version,
+            ),
+            run,
+        )
 
     def _renew(self, run: Run) -> None:
         with self._lock:
-            begun = self._clock()
-            live = self._cluster.get(self.ref, run)
-            spec = (live or {}).get("spec") or {}
-            if live is None or spec.get("holderIdentity") != self._holder.text:
-                raise self._lost(Holder(spec.get("holderIdentity") or ""))
-            body = {
-                **live,
-                "spec": {**spec, "renewTime": self._body(0)["spec"]["renewTime"]},
-            }
-            try:
-                self._cluster.write(
-                    Write(
-                        verb="replace",
-                        ref=self.ref,
-                        body=body,
-                        manager="infometis-lease",
-                        resource_version=live["metadata"]["resourceVersion"],
-                    ),
-                    run,
-                )
-            except ConflictError as error:
-                raise self._lost(Holder("")) from error
-            self._renewed = begun
+            for _ in range(_TRIES):
+                begun = self._clock()
+                live = self._cluster.get(self.ref, run)
+                spec = (live or {}).get("spec") or {}
+                if live is None or spec.get("holderIdentity") != self._holder.text:
+                    raise self._lost(Holder(spec.get("holderIdentity") or ""))
+                body = {**live, "spec": {**spec, "renewTime": self._body(0)["spec"]["renewTime"]}}
+                try:
+                    self._put("replace", body, live["metadata"]["resourceVersion"], run)
+                except ConflictError:
+                    # Taken by somebody else, or our own request came through twice: look again.
+                    continue
+                self._renewed = begun
+                return
+            raise self._lost(Holder(""))
 
     def _lost(self, holder: Holder) -> LockedError:
         msg = f"the writer's Lease of stack {self._stack_id} was lost to {holder}"
