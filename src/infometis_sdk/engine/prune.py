@@ -7,29 +7,32 @@ Source of the tests: KEP-3659, Flux, kluctl and Argo CD, merged.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Collection, Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from infometis_sdk.engine.fieldset import entries, ours
 from infometis_sdk.engine.fingerprint import fingerprint
 from infometis_sdk.engine.inventory_id import cluster_applyset_id, stack_applyset_id
-from infometis_sdk.engine.live import Live
-from infometis_sdk.engine.marks import KEEP, PART_OF, manager_of
+from infometis_sdk.engine.marks import KEEP, PART_OF, ROLE, STACK, manager_of
+from infometis_sdk.engine.occupied import still_needed
 from infometis_sdk.engine.order import SINGLETONS, delete_rank
-from infometis_sdk.engine.release import ServiceRecord
-from infometis_sdk.errors import ClusterError
+from infometis_sdk.engine.stamp import SERVICE
 from infometis_sdk.model.plan import PlanItem
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import ManifestSet
-from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Pruned", "members", "prune")
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
 
-_SERVICE = "app.kubernetes.io/name"
+    from infometis_sdk.engine.live import Live
+    from infometis_sdk.engine.release import ServiceRecord
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.model.stack import ManifestSet
+    from infometis_sdk.ports.cluster import Cluster
+
+__all__ = ("Pruned", "members", "prune", "service_of")
+
+_NAME = "app.kubernetes.io/name"
 _DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume"})
 
 
@@ -51,7 +54,7 @@ class Pruned:
 
 
 def members(live: Live, stack_id: str, namespace: str) -> list[Mapping[str, Any]]:
-    """Return every live object that belongs to the stack's inventory, or that it holds in the cluster's."""
+    """Return every live object of the stack's inventory, and what it holds in the cluster's."""
     mine, shared = stack_applyset_id(stack_id, namespace), cluster_applyset_id()
     manager = manager_of(stack_id)
     found = []
@@ -62,15 +65,16 @@ def members(live: Live, stack_id: str, namespace: str) -> list[Mapping[str, Any]
     return found
 
 
-def prune(  # noqa: PLR0913 - every argument is part of the decision
+def prune(
     cluster: Cluster,
     manifests: ManifestSet,
     live: Live,
     deployed: Mapping[str, ServiceRecord],
-    data_loss: Iterable[str],
     run: Run,
     *,
+    data_loss: Iterable[str] = (),
     teardown: bool = False,
+    keep_data: bool = False,
     ignore: Collection[tuple[str, str, str, str]] = (),
 ) -> Pruned:
     """Decide about everything that the stack has and no longer wants.
@@ -80,64 +84,101 @@ def prune(  # noqa: PLR0913 - every argument is part of the decision
         manifests: what is desired.
         live: what is there.
         deployed: services known to run, to tell a removed service from a lost object.
-        data_loss: objects that were named as losing their data.
         run: deadline and cancel token.
+        data_loss: objects that were named as losing their data.
         teardown: everything goes, by the operator's word; no circuit breaker.
+        keep_data: in a teardown, what holds data stays.
         ignore: objects that go besides, so that they keep no namespace.
+
     """
     policy = manifests.environment.policies.prune
     wanted = {m.ref.key for m in manifests.manifests}
     owned = members(live, manifests.stack_id, manifests.namespace)
     candidates = [obj for obj in owned if ObjectRef.of(obj).key not in wanted]
+    unmarked = tuple(
+        f"{ObjectRef.of(obj)}: somebody took our label {PART_OF} away"
+        for obj in _unmarked(live, manifests.stack_id)
+        if ObjectRef.of(obj).key not in wanted
+    )
     if not candidates:
-        return Pruned()
+        return Pruned(kept=unmarked)
     if not policy.enabled and not teardown:
         return Pruned(
             kept=tuple(f"{ObjectRef.of(o)}: policies.prune.enabled is false" for o in candidates)
         )
-    if not manifests.manifests and not teardown:
+    if not any(m.service for m in manifests.manifests) and not teardown:
         return Pruned(
-            problems=(
-                f"nothing is desired any more, so all {len(candidates)} objects would go; "
-                "that is what `infometis down` is for",
-            )
+            problems=[
+                (
+                    f"nothing is desired any more, so all {len(candidates)} objects would go: "
+                    f"that is what `infometis down` is for"
+                )
+            ]
         )
     going = {ObjectRef.of(obj).key for obj in candidates} | set(ignore)
-    items, kept, problems = [], [], []
+    items: list[PlanItem] = []
+    kept, problems = list(unmarked), []
+    agreed = set(data_loss)
     for obj in sorted(candidates, key=lambda o: (delete_rank(ObjectRef.of(o)), ObjectRef.of(o))):
         ref = ObjectRef.of(obj)
         if obj["metadata"].get("deletionTimestamp"):
             continue
-        reason = _stays(cluster, obj, ref, manifests.stack_id, going, run)
+        others = _others(obj, manifests.stack_id) if ref.kind in SINGLETONS else []
+        reason = _stays(
+            cluster, obj, manifests.stack_id, run, going=going, shared=bool(others)
+        )
+        if not reason and teardown and keep_data and ref.kind in _DATA:
+            reason = "data stays until it is deleted by name"
         if reason:
             kept.append(f"{ref}: {reason}")
             continue
-        if _loses_data(obj) and str(ref) not in set(data_loss):
+        if _loses_data(obj) and str(ref) not in agreed and (keep_data or not teardown):
+            cure = (
+                "delete the data too (--delete-data)"
+                if teardown
+                else f"or name it (--accept-data-loss {ref})"
+            )
             problems.append(
                 f"{ref} would go with its data; keep it with the annotation "
-                f"{KEEP[0][0]}: {KEEP[0][1]}, or name it (--accept-data-loss {ref})"
+                f"{KEEP[0][0]}: {KEEP[0][1]}, {cure}"
             )
-        single = ref.kind in SINGLETONS
-        action = "release" if single and _others(obj, manifests.stack_id) else "delete"
-        items.append(
-            PlanItem(
-                action=action,
-                ref=ref,
-                service=(obj["metadata"].get("labels") or {}).get(_SERVICE, ""),
-                singleton=single,
-                state="pending",
-                uid=obj["metadata"]["uid"],
-                fingerprint=fingerprint(obj),
-                payload=_identity(ref) if action == "release" else {},
-                warnings=(
-                    (f"other stacks use it: {', '.join(_others(obj, manifests.stack_id))}",)
-                    if action == "release"
-                    else ()
-                ),
-            )
-        )
+        items.append(_removal(obj, ref, others))
     confirm = "" if teardown else _breaker(manifests, items, len(owned), deployed)
     return Pruned(items=items, kept=kept, problems=problems, confirm=confirm)
+
+
+def _removal(obj: Mapping[str, Any], ref: ObjectRef, others: list[str]) -> PlanItem:
+    return PlanItem(
+        action="release" if others else "delete",
+        ref=ref,
+        service=service_of(obj),
+        singleton=ref.kind in SINGLETONS,
+        state="pending",
+        uid=obj["metadata"]["uid"],
+        fingerprint=fingerprint(obj),
+        payload=_identity(ref) if others else {},
+        warnings=(f"other stacks use it: {', '.join(others)}",) if others else (),
+    )
+
+
+def service_of(obj: Mapping[str, Any]) -> str:
+    """Return the service that a live object of ours belongs to."""
+    labels = obj["metadata"].get("labels") or {}
+    # Raw manifests keep the usual name label that they brought along.
+    return str(labels.get(SERVICE) or labels.get(_NAME) or "")
+
+
+def _unmarked(live: Live, stack_id: str) -> list[Mapping[str, Any]]:
+    """Return what we applied and still labels as the stack's, but no longer as its inventory's."""
+    manager = manager_of(stack_id)
+    return [
+        obj
+        for obj in live.objects.values()
+        if (labels := obj["metadata"].get("labels") or {}).get(STACK) == stack_id
+        and PART_OF not in labels
+        and ROLE not in labels
+        and ours(obj, manager) is not None
+    ]
 
 
 def _identity(ref: ObjectRef) -> dict[str, Any]:
@@ -156,13 +197,14 @@ def _others(obj: Mapping[str, Any], stack_id: str) -> list[str]:
     )
 
 
-def _stays(  # noqa: PLR0911 - one return a reason
+def _stays(
     cluster: Cluster,
     obj: Mapping[str, Any],
-    ref: ObjectRef,
     stack_id: str,
-    going: set[tuple[str, str, str, str]],
     run: Run,
+    *,
+    going: set[tuple[str, str, str, str]],
+    shared: bool,
 ) -> str:
     """Return why an object must stay; empty where it may go."""
     meta = obj["metadata"]
@@ -175,82 +217,11 @@ def _stays(  # noqa: PLR0911 - one return a reason
     owners = [f"{o.get('kind')}/{o.get('name')}" for o in meta.get("ownerReferences") or ()]
     if owners:
         return f"it is owned by {', '.join(owners)}"
-    if ref.kind == "Namespace":
-        return _occupied(cluster, ref, stack_id, going, run)
-    if ref.kind == "CustomResourceDefinition":
-        return _in_use(cluster, obj, going, run)
+    if shared:
+        return ""  # it stays for the others; only our part of it is given up
+    if obj["kind"] in ("Namespace", "CustomResourceDefinition"):
+        return still_needed(cluster, obj, stack_id, run, going=going)
     return ""
-
-
-def _in_use(
-    cluster: Cluster, obj: Mapping[str, Any], going: set[tuple[str, str, str, str]], run: Run
-) -> str:
-    spec = obj["spec"]
-    kind = spec["names"]["kind"]
-    version = next((v["name"] for v in spec["versions"] if v.get("served")), "")
-    try:
-        left = [
-            found
-            for found in cluster.list(f"{spec['group']}/{version}", kind, run, metadata_only=True)
-            if (
-                spec["group"],
-                kind,
-                found["metadata"].get("namespace", ""),
-                found["metadata"]["name"],
-            )
-            not in going
-        ]
-    except ClusterError as error:
-        return f"whether any {kind} is left could not be seen: {error.message}"
-    return f"{len(left)} objects of kind {kind} are not ours and would go with it" if left else ""
-
-
-_HOUSEHOLD = (
-    ("ConfigMap", re.compile(r"kube-root-ca\.crt")),
-    ("ServiceAccount", re.compile(r"default")),
-)
-
-
-def _occupied(
-    cluster: Cluster,
-    ref: ObjectRef,
-    stack_id: str,
-    going: set[tuple[str, str, str, str]],
-    run: Run,
-) -> str:
-    """Return what in a namespace is not ours; volumes and credentials count, since they hold data."""
-    kinds = (
-        ("v1", "PersistentVolumeClaim"),
-        ("apps/v1", "StatefulSet"),
-        ("apps/v1", "Deployment"),
-        ("apps/v1", "DaemonSet"),
-        ("batch/v1", "Job"),
-        ("v1", "Secret"),
-        ("v1", "ConfigMap"),
-        ("v1", "Service"),
-    )
-    found = []
-    for api_version, kind in kinds:
-        try:
-            objects = cluster.list(api_version, kind, run, namespace=ref.name, metadata_only=True)
-        except ClusterError as error:
-            return f"what is in it could not be seen: {error.message}"
-        for obj in objects:
-            meta = obj["metadata"]
-            labels = meta.get("labels") or {}
-            if (api_version.rpartition("/")[0], kind, ref.name, meta["name"]) in going:
-                continue
-            if any(kind == k and p.fullmatch(meta["name"]) for k, p in _HOUSEHOLD):
-                continue
-            if labels.get("infometis.io/stack") == stack_id and (
-                labels.get("infometis.io/role") != "credential"
-            ):
-                continue
-            found.append(f"{kind}/{meta['name']}")
-    if not found:
-        return ""
-    shown = ", ".join(found[:3]) + (f" and {len(found) - 3} more" if len(found) > 3 else "")  # noqa: PLR2004
-    return f"it still holds {shown}"
 
 
 def _loses_data(obj: Mapping[str, Any]) -> bool:
@@ -272,7 +243,7 @@ def _breaker(
     wrote down, and do not count; objects that vanish for any other reason do.
     """
     policy = manifests.environment.policies.prune
-    removed = {name for name in deployed if name not in manifests.services}
+    removed = {i.service for i in items if i.service in deployed} - set(manifests.services)
     spared = removed if len(removed) == 1 else set()
     counted = [item for item in items if item.service not in spared]
     limit = max(policy.max_count, owned * policy.max_percent // 100)
