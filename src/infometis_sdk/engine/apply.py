@@ -10,7 +10,7 @@ Every step may be repeated: kill it anywhere, run it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -20,19 +20,20 @@ from infometis_sdk.engine.bookkeeping import (
     inventory_ahead,
     open_release,
     write_inventory,
-    write_shared,
 )
 from infometis_sdk.engine.established import wait_established
-from infometis_sdk.engine.fill import Materials, ensure_credentials, payload_of
-from infometis_sdk.engine.fingerprint import fingerprint
+from infometis_sdk.engine.fill import ensure_credentials, payload_of, prepare
 from infometis_sdk.engine.inventory import kinds_of
+from infometis_sdk.engine.job import REMOVING, Job, Materials, skipped
 from infometis_sdk.engine.lease import Writer
-from infometis_sdk.engine.live import Live, observe
-from infometis_sdk.engine.marks import manager_of
+from infometis_sdk.engine.live import observe
+from infometis_sdk.engine.order import early
 from infometis_sdk.engine.perform import perform
 from infometis_sdk.engine.plan import cluster_uid, digest_of
-from infometis_sdk.engine.release import read_releases
-from infometis_sdk.engine.waves import REMOVING, Progress, note, perform_wave, skip_stages, waves
+from infometis_sdk.engine.release import Release, read_releases
+from infometis_sdk.engine.shared import uses_singletons, write_singletons
+from infometis_sdk.engine.stale import refuse_moved
+from infometis_sdk.engine.waves import perform_wave, waves
 from infometis_sdk.errors import (
     ApplyError,
     InfometisError,
@@ -78,39 +79,48 @@ def apply(
         PlanRefusedError: the plan is blocked, or not confirmed.
         StalePlanError: the plan was edited, or the cluster moved.
         WrongClusterError: this is another cluster.
+        SecretError: a source of a credential is missing; nothing was written.
         LockedError: another writer holds the stack, or took it.
         ApplyError: some objects were not applied; ``.report`` says which.
 
     """
     begun = time.monotonic()
+    job = Job(cluster=cluster, plan=plan, run=run)
     _refuse(plan, confirm)
-    _same_cluster(cluster, plan, run)
+    _same_cluster(job)
     _check_materials(plan, materials)
+    if plan.empty:
+        if before:
+            before(plan)
+        return _report(job, begun)
+    prepared = prepare(job, materials)
     if before:
         before(plan)
-    state = Progress()
-    if plan.empty:
-        return _report(plan, state, begun)
-    _home(cluster, plan, state, run)
+    _home(job, begun)
     stages = _stages(plan)
     for number, stage in enumerate(stages):
-        first, last = number == 0, number == len(stages) - 1
+        last = number == len(stages) - 1
         with Writer(cluster, plan.stack_id, plan.namespace, run) as writer:
             try:
-                _stage(cluster, writer, plan, materials, stage, state, run, first=first, last=last)
+                _stage(job, writer, materials, prepared, stage, last=last)
+                if job.progress.failed_services and not last:
+                    _skip(job, stages[number + 1 :])
+                    last = True
+                if last:
+                    status = "failed" if job.progress.unfinished else "deployed"
+                    close_release(job, writer, status)
             except InfometisError:
-                close_release(cluster, writer, plan, state, "failed")
+                close_release(job, writer, "failed")
                 raise
-        if state.failed_services and not last:
-            skip_stages(stages[number + 1 :], state)
-            with Writer(cluster, plan.stack_id, plan.namespace, run) as writer:
-                close_release(cluster, writer, plan, state, "failed")
+        if last:
             break
-        if not last and gate:
-            ready_first = _gates(stages[number + 1], stage)
-            if ready_first:
-                gate(ready_first)
-    report = _report(plan, state, begun)
+        if gate and (first := _gates(stages[number + 1], stage)):
+            gate(first)
+    return _ended(job, begun)
+
+
+def _ended(job: Job, begun: float) -> ApplyReport:
+    report = _report(job, begun)
     if report.failed:
         count = len(report.failed)
         msg = f"{count} of {len(report.outcomes)} objects were not applied: " + "; ".join(
@@ -135,10 +145,11 @@ def _refuse(plan: Plan, confirm: str) -> None:
         )
 
 
-def _same_cluster(cluster: Cluster, plan: Plan, run: Run) -> None:
+def _same_cluster(job: Job) -> None:
+    plan = job.plan
     if plan.empty or not plan.cluster_uid:
         return
-    actual = cluster_uid(cluster, run)
+    actual = cluster_uid(job.cluster, job.run)
     if actual != plan.cluster_uid:
         msg = f"the plan was made for cluster {plan.cluster_uid}, this is {actual or 'unknown'}"
         raise WrongClusterError(msg, hint="set the kubeconfig or its context right, or plan again")
@@ -154,39 +165,41 @@ def _check_materials(plan: Plan, materials: Materials) -> None:
                 raise StalePlanError(msg, moved=(item.ref,), hint="make the plan again")
 
 
-def _home(cluster: Cluster, plan: Plan, state: Progress, run: Run) -> None:
+def _is_home(item: PlanItem, plan: Plan) -> bool:
+    named = item.ref.kind == "Namespace" and item.ref.name == plan.namespace
+    return named and item.action == "create"
+
+
+def _home(job: Job, begun: float) -> None:
     """Make the home namespace first: the Lease lives in it. Two writers may both do so."""
-    for item in plan.items:
-        if (
-            item.ref.kind == "Namespace"
-            and item.ref.name == plan.namespace
-            and item.action == "create"
-        ):
+    for item in job.plan.items:
+        if _is_home(item, job.plan):
             outcome = perform(
-                cluster, cluster.write, item, item.payload, None, manager_of(plan.stack_id), run
+                job.cluster,
+                job.cluster.write,
+                item,
+                item.payload,
+                None,
+                manager=job.manager,
+                run=job.run,
             )
-            note(outcome, state, run)
+            job.note(outcome)
             if outcome.result == "failed":
-                msg = f"the namespace {plan.namespace} could not be made: {outcome.detail}"
-                raise ApplyError(msg, report=_report(plan, state, time.monotonic()))
-            wait_established(cluster, (item.ref,), run)
+                msg = f"the namespace {job.plan.namespace} could not be made: {outcome.detail}"
+                raise ApplyError(msg, report=_report(job, begun))
+            wait_established(job.cluster, (item.ref,), job.run)
 
 
 def _stages(plan: Plan) -> list[list[PlanItem]]:
     """Split a plan into stages by needs; deletions belong to the last one."""
-    home = [
-        i
-        for i in plan.items
-        if i.ref.kind == "Namespace" and i.ref.name == plan.namespace and i.action == "create"
-    ]
-    rest = [item for item in plan.items if item not in home]
     level = {name: n for n, names in enumerate(plan.stages) for name in names}
-    count = max(len(plan.stages), 1)
-    stages: list[list[PlanItem]] = [[] for _ in range(count)]
-    for item in rest:
+    stages: list[list[PlanItem]] = [[] for _ in range(max(len(plan.stages), 1))]
+    for item in plan.items:
+        if _is_home(item, plan):
+            continue
         if item.action in REMOVING:
             stages[-1].append(item)
-        elif item.ref.kind in ("Namespace", "CustomResourceDefinition"):
+        elif early(item.ref):
             stages[0].append(item)
         else:
             stages[level.get(item.service, 0)].append(item)
@@ -202,74 +215,81 @@ def _gates(coming: Sequence[PlanItem], done: Sequence[PlanItem]) -> list[str]:
 
 
 def _stage(
-    cluster: Cluster,
+    job: Job,
     writer: Writer,
-    plan: Plan,
     materials: Materials,
+    prepared: Mapping[str, dict[str, bytes]],
     stage: Sequence[PlanItem],
-    state: Progress,
-    run: Run,
     *,
-    first: bool,
     last: bool,
 ) -> None:
+    plan, progress = job.plan, job.progress
+    first = progress.release is None
+    # What the first stage looks at is the whole plan: where anything moved, nothing is written.
+    looked = [i for i in plan.items if not _is_home(i, plan)] if first else stage
     live = observe(
-        cluster,
+        job.cluster,
         plan.stack_id,
         plan.namespace,
-        ((item.ref, item.singleton) for item in stage),
-        run,
+        ((item.ref, item.singleton) for item in looked),
+        job.run,
     )
-    _fresh(stage, live)
-    inventory = inventory_ahead(plan, live, materials)
+    refuse_moved(looked, live)
+    releases = read_releases(live.of_kind("ConfigMap"))
+    inventory = inventory_ahead(plan, live, materials.sdk_version)
     if first:
-        releases = read_releases(live.of_kind("ConfigMap"))
-        state.release = open_release(writer, plan, materials, releases, inventory, run)
-        inventory = attrs.evolve(inventory, release=state.release.number)
-        write_inventory(writer, inventory.with_kinds(kinds_of(plan.members)), materials, run)
-        write_shared(writer, plan, run)
-    hashes = ensure_credentials(cluster, writer, plan, materials, live, run)
-    payloads = [payload_of(item, materials, hashes, plan) for item in stage]
-    work = list(zip(stage, payloads, strict=True))
+        progress.earlier = releases
+        open_release(job, writer, materials, inventory)
+    _only_one(job, releases)
+    number = progress.release.number if progress.release else inventory.release
+    inventory = attrs.evolve(inventory, release=number)
+    if first:
+        write_inventory(job, writer, inventory.with_kinds(kinds_of(plan.members)))
+        if uses_singletons(job):
+            _sign(job, writer, ahead=True)
+    filling = ensure_credentials(job, writer, materials, live, prepared)
+    work = [(item, payload_of(item, materials, filling)) for item in stage]
     for wave in waves(work):
-        perform_wave(cluster, writer, plan, wave, live, state, run)
-    if last:
-        # The record of what this apply meant for the next prune: only once nothing failed.
-        failed = [o for o in state.outcomes if o.result in ("failed", "skipped")]
-        if not failed and not plan.scope:
-            kinds = kinds_of(plan.members)
-            kept = [k for k in inventory.kinds if plan.kept or plan.incomplete]
-            number = state.release.number if state.release else inventory.release
-            write_inventory(
-                writer,
-                attrs.evolve(inventory, kinds=(*kinds, *kept), release=number),
-                materials,
-                run,
-            )
-        close_release(cluster, writer, plan, state, "failed" if failed else "deployed")
+        perform_wave(job, writer, wave, live)
+    if last and not progress.unfinished and not plan.scope:
+        # What the next prune looks at may shrink only now, since nothing failed.
+        stays = plan.kept or plan.incomplete or any(o.result == "kept" for o in progress.outcomes)
+        kinds = (*kinds_of(plan.members), *(inventory.kinds if stays else ()))
+        write_inventory(job, writer, attrs.evolve(inventory, kinds=kinds))
+        if uses_singletons(job):
+            _sign(job, writer, ahead=False)
 
 
-def _fresh(stage: Sequence[PlanItem], live: Live) -> None:
-    """Refuse where anything that the plan rests on has moved."""
-    moved = []
-    for item in stage:
-        have = live.get(item.ref)
-        if item.action == "resize":
-            continue  # claims carry no label of ours; the write itself re-reads
-        if (item.fingerprint and have is None and item.action not in REMOVING) or (item.fingerprint and have is not None and fingerprint(have) != item.fingerprint) or (item.action == "create" and have is not None):
-            moved.append(item.ref)
-    if moved:
-        names = ", ".join(str(ref) for ref in moved[:5])
-        msg = f"{len(moved)} objects moved since the plan was made: {names}"
-        raise StalePlanError(msg, moved=moved, hint="plan again and look at what changed")
+def _sign(job: Job, writer: Writer, *, ahead: bool) -> None:
+    plan = job.plan
+    wanted = [ref for ref, single in plan.members if single]
+    given_up = [item.ref for item in plan.items if item.singleton and item.action in REMOVING]
+    write_singletons(job, writer, [*wanted, *(given_up if ahead else ())])
 
 
-def _report(plan: Plan, state: Progress, begun: float) -> ApplyReport:
+def _only_one(job: Job, releases: Sequence[Release]) -> None:
+    """Refuse to go on where another apply came in while the Lease was given back."""
+    mine = job.progress.release
+    newest = max((r.number for r in releases), default=0)
+    if mine is not None and newest > mine.number:
+        msg = f"release {newest} was begun while this one, {mine.number}, waited"
+        raise StalePlanError(msg, hint="plan again and look at what changed")
+
+
+def _skip(job: Job, stages: Sequence[Sequence[PlanItem]]) -> None:
+    names = ", ".join(sorted(name or "the stack" for name in job.progress.failed_services))
+    for stage in stages:
+        for item in stage:
+            job.note(skipped(item, f"{names} failed first"))
+
+
+def _report(job: Job, begun: float) -> ApplyReport:
+    progress = job.progress
     return ApplyReport(
-        stack_id=plan.stack_id,
-        plan_digest=plan.digest,
-        outcomes=tuple(state.outcomes),
-        release=state.release.number if state.release else 0,
+        stack_id=job.plan.stack_id,
+        plan_digest=job.plan.digest,
+        outcomes=tuple(progress.outcomes),
+        release=progress.release.number if progress.release else 0,
         seconds=time.monotonic() - begun,
-        warnings=tuple(state.warnings),
+        warnings=tuple(progress.warnings),
     )

@@ -10,38 +10,29 @@ from typing import TYPE_CHECKING
 import attrs
 
 from infometis_sdk.engine.inventory import Inventory, inventory_manifest
-from infometis_sdk.engine.inventory_id import (
-    CLUSTER_NAMESPACE,
-    CLUSTER_PARENT,
-    cluster_applyset_id,
+from infometis_sdk.engine.release import (
+    Release,
+    latest,
+    outdated,
+    release_manifest,
+    release_name,
 )
-from infometis_sdk.engine.marks import manager_of
-from infometis_sdk.engine.release import KEPT, Release, release_manifest, release_name
 from infometis_sdk.errors import ClusterError, ConflictError, InfometisError, LockedError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from infometis_sdk.engine.fill import Materials
+    from infometis_sdk.engine.job import Job, Materials
     from infometis_sdk.engine.lease import Writer
     from infometis_sdk.engine.live import Live
-    from infometis_sdk.engine.waves import Progress
     from infometis_sdk.model.plan import Plan
-    from infometis_sdk.ports.cluster import Cluster
 
-__all__ = (
-    "close_release",
-    "inventory_ahead",
-    "open_release",
-    "write_inventory",
-    "write_shared",
-)
+__all__ = ("close_release", "inventory_ahead", "open_release", "write_inventory")
 
 
-def inventory_ahead(plan: Plan, live: Live, materials: Materials) -> Inventory:
+def inventory_ahead(plan: Plan, live: Live, sdk_version: str) -> Inventory:
+    """Return the inventory as it was found, with what this plan adds but kinds."""
     base = live.inventory or Inventory(stack_id=plan.stack_id, namespace=plan.namespace)
     return attrs.evolve(
         base,
@@ -51,74 +42,36 @@ def inventory_ahead(plan: Plan, live: Live, materials: Materials) -> Inventory:
             "environment": plan.environment,
             "plan": plan.digest,
             "core": plan.core_digest,
-            "sdk": materials.sdk_version,
+            "sdk": sdk_version,
         },
     )
 
 
-def write_inventory(writer: Writer, inventory: Inventory, materials: Materials, run: Run) -> None:
-    body = inventory_manifest(inventory, materials.sdk_version)
+def write_inventory(job: Job, writer: Writer, inventory: Inventory) -> None:
+    """Write the parent object."""
+    body = inventory_manifest(inventory, inventory.volatile.get("sdk", "0"))
     writer.write(
-        Write(
-            verb="apply",
-            ref=ObjectRef.of(body),
-            body=body,
-            manager=manager_of(inventory.stack_id),
-            force=True,
-        ),
-        run,
+        Write(verb="apply", ref=ObjectRef.of(body), body=body, manager=job.manager, force=True),
+        job.run,
     )
 
 
-def write_shared(writer: Writer, plan: Plan, run: Run) -> None:
-    """Name this stack as a user of the cluster's singletons, ahead of applying them."""
-    if not any(single for _, single in plan.members):
-        return
-    refs = sorted(f"{ref.group_kind}/{ref.name}" for ref, single in plan.members if single)
-    namespace = {
-        "apiVersion": "v1",
-        "kind": "Namespace",
-        "metadata": {
-            "name": CLUSTER_NAMESPACE,
-            "labels": {"app.kubernetes.io/managed-by": "infometis-sdk"},
-        },
-    }
-    parent = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {
-            "name": CLUSTER_PARENT,
-            "namespace": CLUSTER_NAMESPACE,
-            "labels": {
-                "applyset.kubernetes.io/id": cluster_applyset_id(),
-                "app.kubernetes.io/managed-by": "infometis-sdk",
-            },
-        },
-        "data": {plan.stack_id: "\n".join(refs)},
-    }
-    for body in (namespace, parent):
-        writer.write(
-            Write(
-                verb="apply",
-                ref=ObjectRef.of(body),
-                body=body,
-                manager=manager_of(plan.stack_id),
-                force=True,
-            ),
-            run,
-        )
+def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inventory) -> None:
+    """Write the pending Release; its number makes a race of two writers a conflict.
 
+    A Release of one service carries on what is known of the others, so that the newest one always
+    tells the whole stack.
 
-def open_release(
-    writer: Writer,
-    plan: Plan,
-    materials: Materials,
-    releases: Sequence[Release],
-    inventory: Inventory,
-    run: Run,
-) -> Release:
-    """Write the pending Release; its number makes a race of two writers a conflict."""
-    number = max([inventory.release, *(r.number for r in releases)], default=0) + 1
+    Raises:
+        LockedError: another writer opened one of that number.
+
+    """
+    plan, earlier = job.plan, job.progress.earlier
+    number = max([inventory.release, *(r.number for r in earlier)], default=0) + 1
+    services = dict(materials.services)
+    if plan.scope:
+        chosen = {name: record for name, record in services.items() if name in plan.scope}
+        services = {**latest(earlier), **chosen}
     release = Release(
         number=number,
         status="pending",
@@ -127,22 +80,54 @@ def open_release(
         actor=_actor(),
         time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         sdk=materials.sdk_version,
-        services={n: r for n, r in materials.services.items() if not plan.scope or n in plan.scope},
+        services=services,
     )
+    body = release_manifest(release, plan.stack_id, plan.namespace)
     try:
-        _put_release(writer, plan, release, "create", run)
+        writer.write(
+            Write(verb="create", ref=ObjectRef.of(body), body=body, manager=job.manager), job.run
+        )
     except ConflictError as error:
         msg = f"release {number} of stack {plan.stack_id} was begun by somebody else"
         raise LockedError(msg, holder="unknown", hint="run the same command again") from error
-    # What is superseded by number is known; more than the last few tell nobody anything.
-    for old in releases[: -(KEPT - 1)]:
-        if old.status != "deployed" or old.number < number - 2 * KEPT:
-            ref = _release_ref(plan, old.number)
-            try:
-                writer.write(Write(verb="delete", ref=ref), run)
-            except ClusterError:
-                continue
-    return release
+    job.progress.release = release
+
+
+def close_release(job: Job, writer: Writer, status: str) -> None:
+    """Say in the Release how it ended; a failure to say so changes nothing for the cluster.
+
+    Where it is deployed, what it supersedes is marked so, and a Release that was still pending was
+    left by an apply that died. Releases that tell nobody anything any more are deleted.
+    """
+    progress = job.progress
+    if progress.release is None:
+        return
+    run = Run.within(10)
+    try:
+        _mark(job, writer, progress.release.number, status, run)
+        if status == "deployed":
+            for old in progress.earlier:
+                if old.status == "deployed":
+                    _mark(job, writer, old.number, "superseded", run)
+                elif old.status == "pending":
+                    _mark(job, writer, old.number, "failed", run)
+        for old in outdated((*progress.earlier, progress.release)):
+            writer.write(Write(verb="delete", ref=_release_ref(job.plan, old.number)), run)
+    except (ClusterError, InfometisError) as error:
+        progress.warnings.append(f"the release's end could not be recorded: {error.message}")
+    progress.release = attrs.evolve(progress.release, status=status)
+
+
+def _mark(job: Job, writer: Writer, number: int, status: str, run: Run) -> None:
+    writer.write(
+        Write(
+            verb="merge-patch",
+            ref=_release_ref(job.plan, number),
+            body={"data": {"status": status}},
+            manager=job.manager,
+        ),
+        run,
+    )
 
 
 def _release_ref(plan: Plan, number: int) -> ObjectRef:
@@ -152,56 +137,6 @@ def _release_ref(plan: Plan, number: int) -> ObjectRef:
         namespace=plan.namespace,
         name=release_name(plan.stack_id, number),
     )
-
-
-def _put_release(writer: Writer, plan: Plan, release: Release, verb: str, run: Run) -> None:
-    body = release_manifest(release, plan.stack_id, plan.namespace)
-    writer.write(
-        Write(
-            verb=verb,
-            ref=ObjectRef.of(body),
-            body=body,
-            manager=manager_of(plan.stack_id),
-            force=verb == "apply",
-        ),
-        run,
-    )
-
-
-def close_release(
-    cluster: Cluster, writer: Writer, plan: Plan, state: Progress, status: str
-) -> None:
-    """Say in the Release how it ended; a failure to say so changes nothing for the cluster."""
-    if state.release is None:
-        return
-    run = Run.within(10)
-    ref = _release_ref(plan, state.release.number)
-    try:
-        writer.write(
-            Write(
-                verb="merge-patch",
-                ref=ref,
-                body={"data": {"status": status}},
-                manager=manager_of(plan.stack_id),
-            ),
-            run,
-        )
-        if status == "deployed":
-            for number in range(max(1, state.release.number - 1), state.release.number):
-                old = cluster.get(_release_ref(plan, number), run)
-                if old and (old.get("data") or {}).get("status") == "deployed":
-                    writer.write(
-                        Write(
-                            verb="merge-patch",
-                            ref=_release_ref(plan, number),
-                            body={"data": {"status": "superseded"}},
-                            manager=manager_of(plan.stack_id),
-                        ),
-                        run,
-                    )
-    except InfometisError as error:
-        state.warnings.append(f"the release's end could not be recorded: {error.message}")
-    state.release = attrs.evolve(state.release, status=status)
 
 
 def _actor() -> str:

@@ -18,6 +18,7 @@ from infometis_sdk.errors import (
     InvalidError,
     ThrottledError,
     UnauthorizedError,
+    UnreachableError,
 )
 from infometis_sdk.model.environment import DriftPolicy
 from infometis_sdk.model.plan import Change, Decision
@@ -70,7 +71,9 @@ def about_object(error: ClusterError) -> bool:
 
     A broken admission webhook answers 500 for the object that it should have judged.
     """
-    return error.status != 0 and not isinstance(error, (UnauthorizedError, ThrottledError))
+    return error.status != 0 and not isinstance(
+        error, (UnauthorizedError, ThrottledError, UnreachableError)
+    )
 
 
 def state_of(desired: Mapping[str, Any], live: Mapping[str, Any]) -> str:

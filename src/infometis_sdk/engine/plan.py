@@ -163,7 +163,9 @@ def plan(  # noqa: PLR0913 - every argument is a decision of the caller
     kept: tuple[str, ...] = ()
     confirm = ""
     if not scope:
-        pruned = prune(cluster, manifests, live, latest(releases), consent.data_loss, run)
+        pruned = prune(
+            cluster, manifests, live, latest(releases), run, data_loss=consent.data_loss
+        )
         items += pruned.items
         problems += pruned.problems
         kept, confirm = pruned.kept, pruned.confirm

@@ -21,6 +21,7 @@ __all__ = (
     "Release",
     "ServiceRecord",
     "latest",
+    "outdated",
     "read_releases",
     "records_of",
     "release_manifest",
@@ -30,7 +31,7 @@ __all__ = (
 FORMAT = "infometis.io/release/v1"
 
 KEPT = 10
-"""Releases that stay in the cluster; the deployed one always does."""
+"""Releases that stay in the cluster, besides those that alone tell of a service."""
 
 
 @frozen(kw_only=True)
@@ -162,3 +163,16 @@ def latest(releases: Iterable[Release]) -> dict[str, ServiceRecord]:
     for release in releases:
         known.update(release.services)
     return known
+
+
+def outdated(releases: Iterable[Release]) -> tuple[Release, ...]:
+    """Return the Releases that may go, oldest first.
+
+    The newest ones stay, the last one that was deployed, and each that is the last word on a service:
+    rules such as *never shrink* hold for a service whose volumes are still there.
+    """
+    known = sorted(releases, key=lambda release: release.number)
+    stay = {release.number for release in known[-KEPT:]}
+    stay |= {release.number for release in known if release.status == "deployed"}
+    stay |= set({name: release.number for release in known for name in release.services}.values())
+    return tuple(release for release in known if release.number not in stay)

@@ -1,4 +1,4 @@
-"""Carry out the items of a plan wave by wave: side by side within a rank of kinds, rank after rank."""
+"""Carry out the items of a plan in waves: side by side within a rank of kinds, rank after rank."""
 
 from __future__ import annotations
 
@@ -6,156 +6,152 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import define, field
+import attrs
 
 from infometis_sdk.engine.established import wait_established
-from infometis_sdk.engine.marks import manager_of
+from infometis_sdk.engine.job import REMOVING, Job, skipped
+from infometis_sdk.engine.occupied import still_needed
 from infometis_sdk.engine.order import apply_rank, delete_rank
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.perform import perform
-from infometis_sdk.engine.release import Release
-from infometis_sdk.model.report import Outcome
-from infometis_sdk.model.run import Event, Run
+from infometis_sdk.errors import DeadlineError
+from infometis_sdk.model.plan import PlanItem
+from infometis_sdk.model.run import Event
 
 if TYPE_CHECKING:
     from infometis_sdk.engine.lease import Writer
     from infometis_sdk.engine.live import Live
-    from infometis_sdk.model.plan import Plan, PlanItem
-    from infometis_sdk.model.reference import ObjectRef
-    from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.model.report import Outcome
 
-__all__ = (
-    "REMOVING",
-    "Progress",
-    "await_gone",
-    "note",
-    "perform_wave",
-    "skip_stages",
-    "skipped",
-    "waves",
-)
+__all__ = ("GONE_SECONDS", "perform_wave", "waves")
 
 Object = Mapping[str, Any]
+Work = tuple[PlanItem, Object]
 
-REMOVING = frozenset({"delete", "release"})
-"""Actions that take away; they come last, in the reverse order of kinds."""
+GONE_SECONDS = 300.0
+"""How long a deleted object is waited for: pods get 30 s to end, some databases minutes."""
 
-
-@define
-class Progress:
-    """What one apply knows while it runs."""
-
-    outcomes: list[Outcome] = field(factory=list)
-    failed_services: set[str] = field(factory=set)
-    warnings: list[str] = field(factory=list)
-    release: Release | None = None
+_HEARTBEAT = 10.0
+_HOLDERS = ("Namespace", "CustomResourceDefinition")
 
 
-def waves(
-    work: Iterable[tuple[PlanItem, Object]],
-) -> list[list[tuple[PlanItem, Object]]]:
-    """Group items that may be written side by side: by rank of their kind; deletions last, reversed."""
-    waves: dict[tuple[int, int], list[tuple[PlanItem, Object]]] = {}
+def waves(work: Iterable[Work]) -> list[list[Work]]:
+    """Group items that may be written side by side, by the rank of their kind.
+
+    Deletions come last and in reverse.
+    """
+    found: dict[tuple[int, int], list[Work]] = {}
     for item, payload in work:
         removing = item.action in REMOVING
-        if item.action == "resize":
-            rank = apply_rank(item.ref)  # claims come before the workload that mounts them
-        else:
-            rank = delete_rank(item.ref) if removing else apply_rank(item.ref)
-        waves.setdefault((int(removing), rank), []).append((item, payload))
-    return [waves[key] for key in sorted(waves)]
+        # Claims that grow come before the workload that mounts them, as claims that are made do.
+        rank = delete_rank(item.ref) if removing else apply_rank(item.ref)
+        found.setdefault((int(removing), rank), []).append((item, payload))
+    return [found[key] for key in sorted(found)]
 
 
-def perform_wave(
-    cluster: Cluster,
-    writer: Writer,
-    plan: Plan,
-    wave: Sequence[tuple[PlanItem, Object]],
-    live: Live,
-    state: Progress,
-    run: Run,
-) -> None:
-    manager = manager_of(plan.stack_id)
-    removing = wave[0][0].action in REMOVING
-    if removing and state.failed_services:
-        # Prune only after everything else went well: a half-applied stack keeps what it had.
-        for item, _ in wave:
-            note(skipped(item, "something else failed first"), state, run)
-        return
-    ready: list[tuple[PlanItem, Object]] = []
+def perform_wave(job: Job, writer: Writer, wave: Sequence[Work], live: Live) -> None:
+    """Write the items of one wave side by side, and wait where the next wave builds on them.
+
+    Raises:
+        LockedError: the Lease was lost.
+        UnreachableError: the API server went away.
+        NotReadyError: a Namespace or a CustomResourceDefinition did not become usable.
+        DeadlineError, CancelledError: see :meth:`Run.check`.
+
+    """
+    ready: list[Work] = []
     for item, payload in wave:
-        if item.service in state.failed_services:
-            note(skipped(item, f"an earlier object of {item.service} failed"), state, run)
+        why = _held_back(job, item)
+        if why:
+            job.note(skipped(item, why))
         else:
             ready.append((item, payload))
 
-    def one(pair: tuple[PlanItem, Object]) -> Outcome:
+    def one(pair: Work) -> Outcome:
         item, payload = pair
         have = live.get(item.ref)
         if item.action == "resize":
-            have = cluster.get(item.ref, run)
-        return perform(cluster, writer.write, item, payload, have, manager, run)
-
-    parallel(one, ready, run, "applying", on_result=lambda outcome: note(outcome, state, run))
-    early = [
-        item.ref
-        for item, _ in ready
-        if not removing and item.ref.kind in ("Namespace", "CustomResourceDefinition")
-    ]
-    if early and not state.failed_services:
-        wait_established(cluster, early, run)
-    if removing:
-        await_gone(cluster, [(i.ref, i.uid) for i, _ in ready if i.action == "delete"], run)
-
-
-def await_gone(cluster: Cluster, going: Sequence[tuple[ObjectRef, str]], run: Run) -> None:
-    """Wait until deleted objects are gone, naming the finalizers that hold one up."""
-    patience = time.monotonic() + 60
-    left = list(going)
-    while left:
-        found = parallel(lambda pair: cluster.get(pair[0], run), left, run, "waiting for deletions")
-        left = [
-            pair
-            for pair, obj in zip(left, found, strict=True)
-            if obj is not None and obj["metadata"]["uid"] == pair[1]
-        ]
-        if left and time.monotonic() > patience:
-            held = [
-                f"{ref} (finalizers: {', '.join(obj['metadata'].get('finalizers') or ['none'])})"
-                for (ref, _), obj in zip(left, (cluster.get(r, run) for r, _ in left), strict=True)
-                if obj is not None
-            ]
-            run.emit(
-                Event(name="delete", state="info", detail=f"still waiting for {', '.join(held)}")
-            )
-            patience = time.monotonic() + 60
-        if left:
-            run.sleep(0.3, f"waiting for {left[0][0]} to go")
-
-
-def skipped(item: PlanItem, why: str) -> Outcome:
-    return Outcome(
-        ref=item.ref, service=item.service, action=item.action, result="skipped", detail=why
-    )
-
-
-def skip_stages(stages: Sequence[Sequence[PlanItem]], state: Progress) -> None:
-    names = ", ".join(sorted(name or "the stack" for name in state.failed_services))
-    for stage in stages:
-        state.outcomes += [skipped(item, f"{names} failed first") for item in stage]
-
-
-def note(outcome: Outcome, state: Progress, run: Run) -> None:
-    state.outcomes.append(outcome)
-    if outcome.result == "failed":
-        state.failed_services.add(outcome.service)
-    run.emit(
-        Event(
-            name="apply object",
-            subject=str(outcome.ref),
-            state="failed" if outcome.result == "failed" else "finished",
-            detail=outcome.detail,
-            done=len(state.outcomes),
-            unit="objects",
+            # Claims of a StatefulSet carry no label of ours, so no LIST has found them.
+            have = job.cluster.get(item.ref, job.run)
+        if item.action == "delete" and have is not None and item.ref.kind in _HOLDERS:
+            why = still_needed(job.cluster, have, job.plan.stack_id, job.run)
+            if why:
+                return attrs.evolve(skipped(item, why), result="kept")
+        return perform(
+            job.cluster, writer.write, item, payload, have, manager=job.manager, run=job.run
         )
-    )
+
+    if wave[0][0].action in REMOVING:
+        outcomes = parallel(one, ready, job.run, "deleting")
+        held = _await_gone(job, [(i, o) for (i, _), o in zip(ready, outcomes, strict=True)])
+        for outcome in outcomes:
+            why = held.get(str(outcome.ref), "")
+            job.note(attrs.evolve(outcome, result="failed", detail=why) if why else outcome)
+        return
+    parallel(one, ready, job.run, "applying", on_result=job.note)
+    early = [item.ref for item, _ in ready if item.ref.kind in _HOLDERS]
+    if early and not job.progress.failed_services:
+        wait_established(job.cluster, early, job.run)
+
+
+def _held_back(job: Job, item: PlanItem) -> str:
+    """Return why an item is not even tried."""
+    failed = job.progress.failed_services
+    if item.action not in REMOVING:
+        return f"an earlier object of {item.service} failed" if item.service in failed else ""
+    if failed:
+        # Prune only after everything else went well: a half-applied stack keeps what it had.
+        return "something else failed first"
+    if job.progress.failed_removals and item.ref.kind in _HOLDERS:
+        return "something that it may hold could not be deleted"
+    return ""
+
+
+def _await_gone(job: Job, done: Sequence[tuple[PlanItem, Outcome]]) -> dict[str, str]:
+    """Wait until deleted objects are gone; return what is still there, and what holds it up."""
+    cluster, run = job.cluster, job.run
+    left = [item for item, outcome in done if outcome.result == "deleted" and item.uid]
+    end, told = time.monotonic() + GONE_SECONDS, time.monotonic() + _HEARTBEAT
+    while left:
+        found = parallel(
+            lambda item: cluster.get(item.ref, run), left, run, "waiting for deletions"
+        )
+        there = [
+            (item, obj)
+            for item, obj in zip(left, found, strict=True)
+            if obj is not None and obj["metadata"]["uid"] == item.uid
+        ]
+        left = [item for item, _ in there]
+        held = {str(item.ref): held_up(obj) for item, obj in there}
+        if not left or time.monotonic() > end:
+            return held
+        if time.monotonic() > told:
+            told += _HEARTBEAT
+            run.emit(
+                Event(name="delete object", subject=next(iter(held)), detail=held[next(iter(held))])
+            )
+        try:
+            run.sleep(0.2, f"waiting for {left[0].ref} to go")
+        except DeadlineError as error:
+            text = "; ".join(f"{ref} {why}" for ref, why in held.items())
+            msg = f"no time left: {text}"
+            raise DeadlineError(msg, hint="mend what holds it up and run this again") from error
+    return {}
+
+
+def held_up(obj: Object) -> str:
+    """Return what keeps an object that is being deleted.
+
+    Example:
+        >>> held_up({"metadata": {"finalizers": ["example/backup"]}})
+        'is being deleted, held up by finalizer example/backup'
+
+    """
+    said = [
+        str(c.get("message", ""))
+        for c in (obj.get("status") or {}).get("conditions") or ()
+        if c.get("status") == "True" and str(c.get("type", "")).startswith("Namespace")
+    ]
+    names = obj["metadata"].get("finalizers") or (obj.get("spec") or {}).get("finalizers") or ()
+    what = [*said, *(f"finalizer {name}" for name in names if not said)]
+    return f"is being deleted, held up by {'; '.join(what) or 'nothing that shows'}"
