@@ -11,6 +11,7 @@ import click
 from click.exceptions import Exit, NoArgsIsHelpError
 
 from infometis_sdk.cli.options import Options
+from infometis_sdk.cli.results import NobodyReadsError
 from infometis_sdk.errors import CancelledError, InfometisError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def run_to_its_end(app: click.Group, args: Sequence[str] | None) -> int:
     try:
         code = _invoke(app, words, options)
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (BrokenPipeError, NobodyReadsError):
         _forget_stdout()
         return PIPE_CLOSED
     return code
@@ -49,7 +50,7 @@ def _invoke(app: click.Group, words: list[str], options: Options) -> int:
     except (KeyboardInterrupt, click.Abort):
         click.echo("cancelled", err=True)
         return CANCELLED
-    except BrokenPipeError:
+    except NobodyReadsError:
         raise
     except click.ClickException as error:
         from infometis_sdk.cli.failures import of_usage

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infometis_sdk.cli.options import Options
     from infometis_sdk.model.report import Report
 
-__all__ = ("emit", "paint", "say", "show", "stderr_console", "write")
+__all__ = ("NobodyReadsError", "emit", "paint", "say", "show", "stderr_console", "write")
 
 
 def emit(document: Any, options: Options) -> None:  # noqa: ANN401 - any plain data
@@ -41,9 +41,21 @@ def show(report: Report, options: Options) -> None:
     _console(options, stderr=False).print(report)
 
 
+class NobodyReadsError(Exception):
+    """Whoever read our output has gone; click would answer this itself, with another code."""
+
+
 def write(text: str) -> None:
-    """Write text to stdout as it is."""
-    click.echo(text, nl=False)
+    """Write text to stdout as it is.
+
+    Raises:
+        NobodyReadsError: the other end of the pipe is closed.
+
+    """
+    try:
+        click.echo(text, nl=False)
+    except BrokenPipeError as error:
+        raise NobodyReadsError from error
 
 
 def say(message: str, options: Options) -> None:
