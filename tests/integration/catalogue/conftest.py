@@ -1,4 +1,4 @@
-"""A genuine Kafka from its jars on Maven Central, laid out as in its image as far as start.sh can see."""
+"""A genuine Kafka from its jars on Maven Central, laid out as start.sh finds it in the image."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def _fetch(home: Path) -> None:
         program = home / "bin" / name
         program.write_text(
             "#!/bin/sh\n"
-            f"exec java $KAFKA_HEAP_OPTS $KAFKA_OPTS $KAFKA_LOG4J_OPTS -cp '{home}/libs/*' {main} \"$@\"\n"
+            "exec java $KAFKA_HEAP_OPTS $KAFKA_OPTS $KAFKA_LOG4J_OPTS"
+            f" -cp '{home}/libs/*' {main} \"$@\"\n"
         )
         program.chmod(0o755)
     (home / "complete").touch()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
 import socket
@@ -13,7 +14,6 @@ from typing import Any
 
 import pytest
 from attrs import define, field
-
 from tests.unit.catalogue.stacks import one
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -79,7 +79,7 @@ class Nodes:
     def wait_open(self, *ordinals: int) -> None:
         """Wait until the probe of the pod would pass: the client port opens."""
         for ordinal in ordinals:
-            until(lambda n=ordinal: self._is_open(n), f"node {ordinal} opens port {PORT}")
+            until(functools.partial(self._is_open, ordinal), f"node {ordinal} opens port {PORT}")
 
     def _is_open(self, ordinal: int) -> bool:
         if self.running[ordinal].poll() is not None:
@@ -93,7 +93,12 @@ class Nodes:
         environment = self.environment(0, CLUSTER_ID)
         del environment["KAFKA_LOG4J_OPTS"]  # the broker's would log to standard output
         done = subprocess.run(
-            [str(self.home / "bin" / name), "--bootstrap-server", f"{address(0)}:{PORT}", *arguments],
+            [
+                str(self.home / "bin" / name),
+                "--bootstrap-server",
+                f"{address(0)}:{PORT}",
+                *arguments,
+            ],
             env=environment,
             input=text.encode(),
             capture_output=True,
@@ -141,7 +146,7 @@ def nodes(kafka_home: Path, tmp_path: Path) -> Iterator[Callable[..., Nodes]]:
 
 
 def test_one_node_at_the_defaults(nodes: Callable[..., Nodes]) -> None:
-    """One node formats its volume once, serves, ends in order on SIGTERM, and finds its data again."""
+    """One node formats its volume once, serves, ends on SIGTERM, and finds its data again."""
     kafka = nodes()
     first = kafka.start(0)
     kafka.wait_open(0)
@@ -178,7 +183,7 @@ def test_a_volume_of_another_cluster_is_left_alone(nodes: Callable[..., Nodes]) 
 
 
 def test_three_voters_and_one_more_broker(nodes: Callable[..., Nodes]) -> None:
-    """Three voters and a broker form one cluster, keep three copies, and survive the loss of a voter."""
+    """Three voters and a broker keep three copies and survive the loss of a voter."""
     kafka = nodes(controllers=3, replicas=4)
     for ordinal in range(4):
         kafka.start(ordinal)

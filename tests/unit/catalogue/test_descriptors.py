@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 import pytest
+from tests.unit.catalogue.stacks import PROD, objects, services
 
 from infometis_sdk.engine.check_templates import template_faults
 from infometis_sdk.engine.descriptor import faults_of
-from infometis_sdk.model import Parameter, Service
-from tests.unit.catalogue.stacks import PROD, objects, services
+
+if TYPE_CHECKING:
+    from infometis_sdk.model import Parameter, Service
 
 NAMES = ("elasticsearch", "grafana", "kafka", "nifi")
 PARAMETERS = [
@@ -106,7 +109,7 @@ def test_nifi_gets_a_password_it_accepts() -> None:
 
 @pytest.mark.parametrize("parameter", PARAMETERS)
 def test_a_parameter_is_explained(parameter: Parameter) -> None:
-    """A parameter says what it does; what it may change; and why it cannot change, where it cannot."""
+    """A parameter says what it does, what it may change, and why it cannot change."""
     assert parameter.doc
     assert bool(parameter.affects) == (parameter.scope != "core")
     if parameter.mutability == "create-only" or parameter.shrink != "allow":
@@ -132,7 +135,10 @@ def test_volumes_grow_and_never_shrink() -> None:
 def test_durability_is_flagged() -> None:
     """What changes how well data survives is flagged for every proof."""
     flagged = {
-        f"{s.name}.{n}" for s in services().values() for n, p in s.parameters.items() if p.durability
+        f"{s.name}.{n}"
+        for s in services().values()
+        for n, p in s.parameters.items()
+        if p.durability
     }
     assert flagged == {
         "kafka.controllers",

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from infometis_sdk.model import Parameter, Service
 from tests.unit.catalogue.stacks import services
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from infometis_sdk.model import Parameter, Service
 
 PAGE = Path(__file__).parents[3] / "docs" / "reference" / "catalogue.md"
 _PART = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
@@ -46,13 +50,19 @@ def _legal(parameter: Parameter) -> str:
     if parameter.choices:
         return " or ".join(str(choice) for choice in parameter.choices)
     low, high = parameter.min, parameter.max
-    bounds = f"{low} to {high}" if high is not None else f"at least {low}" if low is not None else ""
+    bounds = (
+        f"{low} to {high}" if high is not None else f"at least {low}" if low is not None else ""
+    )
     return f"{parameter.type}, {bounds}" if bounds else parameter.type
 
 
 def _change(parameter: Parameter) -> str:
-    parts = {"live": "no restart", "restart": "restart", "create-only": "never"}[parameter.mutability]
-    shrink = {"allow": "", "never": "; never smaller", "drain": "; smaller after a drain"}[parameter.shrink]
+    parts = {"live": "no restart", "restart": "restart", "create-only": "never"}[
+        parameter.mutability
+    ]
+    shrink = {"allow": "", "never": "; never smaller", "drain": "; smaller after a drain"}[
+        parameter.shrink
+    ]
     why = f": {parameter.why}" if parameter.why else ""
     return f"{parts}{shrink}{why}"
 
@@ -64,8 +74,10 @@ def generated(service: Service) -> str:
     needs = ", ".join(service.needs) or "nothing"
     uses = ", ".join(f"`{use}`" for use in service.uses) or "nothing"
     lines += [
-        f"Image {images}; starts after {needs}; talks to {uses}; "
-        f"may replace versions {service.upgrade.accepts}, and never goes back.",
+        (
+            f"Image {images}; starts after {needs}; talks to {uses}; "
+            f"may replace versions {service.upgrade.accepts}, and never goes back."
+        ),
         "",
     ]
     lines += _table(

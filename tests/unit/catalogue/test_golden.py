@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 import yaml
-
 from tests.unit.catalogue.stacks import DEV, PROD, Values, rendered
 
 GOLDEN = Path(__file__).parent / "golden"

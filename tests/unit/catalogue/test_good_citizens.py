@@ -1,14 +1,16 @@
-"""What every pod of the catalogue does that a good Kubernetes citizen does, on a laptop and in production."""
+"""What every pod of the catalogue does that a good Kubernetes citizen does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.unit.catalogue.stacks import DEV, PROD, Values, objects
 
 from infometis_sdk.engine import podspec
-from tests.unit.catalogue.stacks import DEV, PROD, Values, objects
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 Object = dict[str, Any]
 
@@ -86,7 +88,7 @@ def test_volumes_belong_to_the_user_that_runs(rendered: list[Object]) -> None:
 
 
 def test_tokens_are_mounted_only_where_they_are_used(rendered: list[Object]) -> None:
-    """Only a NiFi that is a cluster talks to the Kubernetes API, with a Role that it needs and no more."""
+    """Only a clustered NiFi talks to the Kubernetes API, with what it needs and no more."""
     roles = [obj for obj in rendered if obj["kind"] == "Role"]
     with_token = [
         obj["metadata"]["name"]
@@ -131,12 +133,16 @@ def test_starts_get_time(rendered: list[Object]) -> None:
 
 
 def test_no_probe_asks_what_cannot_answer(rendered: list[Object]) -> None:
-    """HTTP probes would fail at Kafka (no HTTP), Elasticsearch (401) and NiFi (host and SNI check)."""
+    """HTTP probes would fail: Kafka has none, Elasticsearch says 401, NiFi checks host and SNI."""
     for obj in workloads(rendered):
         for container in obj["spec"]["template"]["spec"]["containers"]:
             probes = [container[f"{which}Probe"] for which in ("startup", "readiness", "liveness")]
-            assert all("httpGet" in probe for probe in probes) == (obj["metadata"]["name"] == "grafana")
-            assert any("httpGet" in probe for probe in probes) == (obj["metadata"]["name"] == "grafana")
+            assert all("httpGet" in probe for probe in probes) == (
+                obj["metadata"]["name"] == "grafana"
+            )
+            assert any("httpGet" in probe for probe in probes) == (
+                obj["metadata"]["name"] == "grafana"
+            )
 
 
 def test_memory_is_guaranteed(rendered: list[Object]) -> None:

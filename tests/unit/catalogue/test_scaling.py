@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
+from tests.unit.catalogue.stacks import PROD, Values, objects, one, rendered, services
 
 from infometis_sdk.engine.configfile import parse_config
 from infometis_sdk.engine.quantity import mebibytes
 from infometis_sdk.errors import RenderError
-from infometis_sdk.model import Parameter
-from tests.unit.catalogue.stacks import PROD, Values, objects, one, rendered, services
+
+if TYPE_CHECKING:
+    from infometis_sdk.model import Parameter
 
 
 def config(service: str, file: str, values: Values | None = None, **options: Any) -> dict[str, Any]:
@@ -23,7 +25,9 @@ def config(service: str, file: str, values: Values | None = None, **options: Any
 def environment(service: str, container: str, values: Values | None = None) -> dict[str, Any]:
     """Return the plain environment of a container."""
     pod = one("StatefulSet", service, values or {})["spec"]["template"]["spec"]
-    found = [c for c in (*pod.get("initContainers", ()), *pod["containers"]) if c["name"] == container]
+    found = [
+        c for c in (*pod.get("initContainers", ()), *pod["containers"]) if c["name"] == container
+    ]
     return {variable["name"]: variable.get("value") for variable in found[0]["env"]}
 
 
@@ -49,7 +53,7 @@ def test_kafka_voters_are_the_first_pods() -> None:
 
 
 def test_kafka_copies_follow_the_voters() -> None:
-    """Three voters mean three copies of which two must be in sync; one means one; both can be set."""
+    """Three voters mean three copies, two of them in sync; one means one; both can be set."""
     keys = (
         "default.replication.factor",
         "offsets.topic.replication.factor",
@@ -74,14 +78,20 @@ def test_kafka_scaling_out_restarts_nobody() -> None:
     """Another broker changes the number of replicas and nothing else."""
     before = objects({"kafka": {"controllers": 3, "replicas": 3}})
     after = objects({"kafka": {"controllers": 3, "replicas": 4}})
-    assert [a for a, b in zip(before, after, strict=True) if a["kind"] != "StatefulSet" and a != b] == []
-    left, right = (one("StatefulSet", "kafka", {"kafka": {"controllers": 3, "replicas": n}}) for n in (3, 4))
+    assert [
+        a for a, b in zip(before, after, strict=True) if a["kind"] != "StatefulSet" and a != b
+    ] == []
+    left, right = (
+        one("StatefulSet", "kafka", {"kafka": {"controllers": 3, "replicas": n}}) for n in (3, 4)
+    )
     assert left["spec"]["template"] == right["spec"]["template"]
 
 
 def test_kafka_data_is_below_the_root_of_the_volume() -> None:
-    """The log directory is a subdirectory: lost+found at the root of a volume would stop the broker."""
-    mounts = one("StatefulSet", "kafka")["spec"]["template"]["spec"]["containers"][0]["volumeMounts"]
+    """The log directory is no root of a volume: lost+found there would stop the broker."""
+    mounts = one("StatefulSet", "kafka")["spec"]["template"]["spec"]["containers"][0][
+        "volumeMounts"
+    ]
     root = next(mount["mountPath"] for mount in mounts if mount["name"] == "data")
     assert config("kafka", "server.properties")["log.dirs"].startswith(f"{root}/")
 
@@ -90,7 +100,10 @@ def test_kafka_data_is_below_the_root_of_the_volume() -> None:
     ("values", "why"),
     [
         ({"replicas": 2, "controllers": 3}, "replicas is 2, fewer than the 3 controllers"),
-        ({"replicas": 1, "replication_factor": 2}, "replication_factor is 2, more than the 1 replicas"),
+        (
+            {"replicas": 1, "replication_factor": 2},
+            "replication_factor is 2, more than the 1 replicas",
+        ),
         ({"min_insync_replicas": 2}, "min_insync_replicas is 2, more than the 1 copies"),
         ({"heap": "1Gi"}, "heap is 1Gi, not smaller than the memory of 1Gi"),
     ],
@@ -114,7 +127,9 @@ def test_settings_of_a_project_win() -> None:
     project = {
         "kafka": {"config": {"log.retention.hours": 72, "num.partitions": 6}},
         "elasticsearch": {"config": {"http.max_content_length": "50mb", "http.port": 9201}},
-        "nifi": {"config": {"nifi.web.should.send.server.version": True, "nifi.ui.banner.text": "A=B"}},
+        "nifi": {
+            "config": {"nifi.web.should.send.server.version": True, "nifi.ui.banner.text": "A=B"}
+        },
         "grafana": {"config": {"users": {"viewers_can_edit": True}, "log": {"mode": "file"}}},
     }
     kafka = config("kafka", "server.properties", project=project)
@@ -146,11 +161,13 @@ def test_elasticsearch_is_founded_by_the_first_nodes(replicas: int, expected: st
     values = {"elasticsearch": {"replicas": replicas}}
     assert environment("elasticsearch", "prepare", values)["INITIAL_MASTER_NODES"] == expected
     settings_ = config("elasticsearch", "elasticsearch.yml", values)
-    assert not [key for key in settings_ if "initial_master_nodes" in key or "discovery.type" in key]
+    assert not [
+        key for key in settings_ if "initial_master_nodes" in key or "discovery.type" in key
+    ]
 
 
 def test_elasticsearch_settings_are_the_same_for_one_node_and_many() -> None:
-    """One node is set up so that others can join it: a restart to allow that would wait for them for ever."""
+    """Others can join a single node as it is: a restart for that would wait for them for ever."""
     one_node = one("ConfigMap", "elasticsearch-config")["data"]
     many = one("ConfigMap", "elasticsearch-config", {"elasticsearch": {"replicas": 5}})["data"]
     assert one_node == many
@@ -193,7 +210,7 @@ def test_nifi_cluster_of_one_and_of_many() -> None:
 
 
 def test_nifi_standalone_and_cluster() -> None:
-    """A cluster gets its Role, its token and sticky sessions; a standalone node gets none of them."""
+    """A cluster gets its Role, a token and sticky sessions; a standalone node none of them."""
     clustered = {"nifi": {"clustered": True, "replicas": 3}}
     for values, expected in (({}, False), (clustered, True)):
         found = config("nifi", "nifi.properties", values)
@@ -212,7 +229,8 @@ def test_nifi_flow_and_repositories_lie_on_the_volume() -> None:
     durable = [
         value
         for key, value in found.items()
-        if "directory" in key or key in ("nifi.flow.configuration.file", "nifi.flow.configuration.archive.dir")
+        if "directory" in key
+        or key in ("nifi.flow.configuration.file", "nifi.flow.configuration.archive.dir")
     ]
     assert len(durable) >= 11
     assert all(value.startswith(f"{root}/") for value in durable)
@@ -223,7 +241,9 @@ def test_nifi_flow_and_repositories_lie_on_the_volume() -> None:
 def test_nifi_is_told_where_it_is_published() -> None:
     """The border's host and path reach NiFi, which refuses others."""
     found = config(
-        "nifi", "nifi.properties", {"nifi": {"public_host": "nifi.example.com:8444", "public_context": "/a"}}
+        "nifi",
+        "nifi.properties",
+        {"nifi": {"public_host": "nifi.example.com:8444", "public_context": "/a"}},
     )
     assert found["nifi.web.proxy.host"] == "nifi.example.com:8444"
     assert found["nifi.web.proxy.context.path"] == "/a"
@@ -245,12 +265,19 @@ def test_nifi_flows_find_their_neighbours() -> None:
         (None, "http://localhost:3000/", "false", "false"),
         ("https://g.example.com", "https://g.example.com", "false", "true"),
         ("https://g.example.com/", "https://g.example.com/", "false", "true"),
-        ("http://g.example.com:8080/grafana/", "http://g.example.com:8080/grafana/", "true", "false"),
+        (
+            "http://g.example.com:8080/grafana/",
+            "http://g.example.com:8080/grafana/",
+            "true",
+            "false",
+        ),
         ("https://g.example.com/a/b", "https://g.example.com/a/b", "true", "true"),
     ],
 )
-def test_grafana_serves_below_its_public_path(url: str | None, root: str, sub_path: str, secure: str) -> None:
-    """With a path in its public URL Grafana serves below it itself, with secure cookies behind TLS."""
+def test_grafana_serves_below_its_public_path(
+    url: str | None, root: str, sub_path: str, secure: str
+) -> None:
+    """Grafana serves below the path of its public URL itself, with secure cookies behind TLS."""
     found = config("grafana", "grafana.ini", {"grafana": {"public_url": url}})
     assert found["server.root_url"] == root
     assert found["server.serve_from_sub_path"] == sub_path
@@ -295,9 +322,13 @@ def legal(name: str, parameter: Parameter) -> st.SearchStrategy[Any]:
         unit = "m" if "cpu" in name else "Mi"
         options = st.integers(low, 64 * 1024).map(lambda n: f"{n}{unit}")
     elif parameter.type == "list":
-        options = st.lists(st.fixed_dictionaries({"key": st.sampled_from("ab"), "operator": st.just("Exists")}))
+        options = st.lists(
+            st.fixed_dictionaries({"key": st.sampled_from("ab"), "operator": st.just("Exists")})
+        )
     elif parameter.type == "map":
-        options = st.dictionaries(st.sampled_from(["disk", "example.com/zone"]), st.sampled_from("xy"))
+        options = st.dictionaries(
+            st.sampled_from(["disk", "example.com/zone"]), st.sampled_from("xy")
+        )
     else:
         options = st.from_regex(parameter.pattern, fullmatch=True)
     return st.none() | options if parameter.optional else options
@@ -317,7 +348,7 @@ def environments(draw: st.DrawFn) -> Values:
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(environments())
 def test_legal_values_render_or_are_refused_with_a_reason(values: Values) -> None:
-    """Whatever an environment may set renders within what its parameters declare, or clashes by name."""
+    """Whatever an environment may set stays within what is declared, or clashes by name."""
     try:
         made = rendered(values)
     except RenderError as error:
@@ -335,6 +366,6 @@ def test_legal_values_render_or_are_refused_with_a_reason(values: Values) -> Non
 
 
 def test_dev_and_prod_have_the_same_core() -> None:
-    """A laptop and a production cluster run the same core: equal digests, whatever they scale to."""
+    """A laptop and a production cluster run the same core: their digests are equal."""
     dev, prod = rendered(), rendered(PROD)
     assert dev.digests == prod.digests

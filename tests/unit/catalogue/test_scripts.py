@@ -9,13 +9,15 @@ import signal
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
 from importlib.resources import files
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.unit.catalogue.stacks import one, services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 HASH = "$2b$10$N9qo8uLOickgx2ZMRZoMyeIjZAgcfl7p92ldGxad68LJZdL17lhWy"
 SCRIPTS = sorted((s.name, f) for s in services().values() for f in s.files if f.endswith(".sh"))
@@ -84,14 +86,17 @@ def kafka(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     program(
         home / "bin" / "kafka-storage.sh",
         f'echo "storage $*" >>{calls}\n'
-        f"mkdir -p {tmp_path}/data/kraft && echo cluster.id=$3 >{tmp_path}/data/kraft/meta.properties",
+        f"mkdir -p {tmp_path}/data/kraft\n"
+        f"echo cluster.id=$3 >{tmp_path}/data/kraft/meta.properties",
     )
     program(home / "bin" / "kafka-server-start.sh", f'echo "server $*" >>{calls}')
     data = one("ConfigMap", "kafka-config", {"kafka": {"controllers": 3, "replicas": 4}})["data"]
     text = data["server.properties"].replace("/var/lib/kafka/data", f"{tmp_path}/data")
     put(tmp_path / "settings", **{"server.properties": text})
 
-    def start(pod: str, cluster_id: str = "AAAAAAAAAAAAAAAAAAAAAA") -> subprocess.CompletedProcess[str]:
+    def start(
+        pod: str, cluster_id: str = "AAAAAAAAAAAAAAAAAAAAAA"
+    ) -> subprocess.CompletedProcess[str]:
         calls.unlink(missing_ok=True)
         return run(
             "kafka",
@@ -129,7 +134,7 @@ def test_kafka_role_follows_the_ordinal(
     roles: str,
     listeners: str,
 ) -> None:
-    """Voters are brokers too; all others are brokers only, which must not listen for controllers."""
+    """Voters are brokers too; all others are brokers only and do not listen for controllers."""
     assert kafka(f"kafka-{ordinal}").returncode == 0
     found = properties(tmp_path / "run" / "server.properties")
     assert found["node.id"] == str(ordinal)
@@ -138,12 +143,14 @@ def test_kafka_role_follows_the_ordinal(
     assert found["advertised.listeners"] == f"INTERNAL://kafka-{ordinal}.kafka-headless:9092"
 
 
-def test_kafka_formats_once(kafka: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+def test_kafka_formats_once(
+    kafka: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
     """An empty volume is formatted with the stored cluster id; a formatted one is only started."""
     kafka("kafka-0")
     settings = tmp_path / "run" / "server.properties"
     assert (tmp_path / "calls").read_text().splitlines() == [
-        f"storage format --cluster-id AAAAAAAAAAAAAAAAAAAAAA --config {settings} --ignore-formatted",
+        f"storage format --cluster-id {'A' * 22} --config {settings} --ignore-formatted",
         f"server {settings}",
     ]
     kafka("kafka-0")
@@ -173,9 +180,14 @@ def test_kafka_refuses_a_pod_without_an_ordinal(
 # --- Elasticsearch ----------------------------------------------------------------------------
 
 
-def prepare_elasticsearch(tmp_path: Path, pod: str, bcrypt: str = HASH) -> subprocess.CompletedProcess[str]:
+def prepare_elasticsearch(
+    tmp_path: Path, pod: str, bcrypt: str = HASH
+) -> subprocess.CompletedProcess[str]:
     """Prepare a node's config folder."""
-    put(tmp_path / "shipped", **{"jvm.options": "-Xshare:auto\n", "elasticsearch.yml": "shipped: 1\n"})
+    put(
+        tmp_path / "shipped",
+        **{"jvm.options": "-Xshare:auto\n", "elasticsearch.yml": "shipped: 1\n"},
+    )
     put(tmp_path / "shipped" / "jvm.options.d", note="")
     data = one("ConfigMap", "elasticsearch-config")["data"]
     return run(
@@ -218,7 +230,10 @@ def test_elasticsearch_is_founded_by_its_first_pod_only(tmp_path: Path) -> None:
     for ordinal, expected in ((0, 1), (1, 0), (10, 0)):
         prepare_elasticsearch(tmp_path / str(ordinal), f"elasticsearch-{ordinal}")
         text = (tmp_path / str(ordinal) / "config" / "elasticsearch.yml").read_text()
-        assert text.count("cluster.initial_master_nodes: [elasticsearch-0,elasticsearch-1]\n") == expected
+        assert (
+            text.count("cluster.initial_master_nodes: [elasticsearch-0,elasticsearch-1]\n")
+            == expected
+        )
 
 
 def test_elasticsearch_refuses_a_reader_without_a_hash(tmp_path: Path) -> None:
@@ -239,15 +254,27 @@ nifi.sensitive.props.key=
 #nifi.python.command=python3
 nifi.web.request.log.format=%{client}a - %u %t "%r" %s %O
 """
-_BOOTSTRAP = "# heap\njava.arg.2=-Xms1g\njava.arg.3=-Xmx1g\njava.arg.headless=-Djava.awt.headless=true\n"
+_BOOTSTRAP = (
+    "# heap\njava.arg.2=-Xms1g\njava.arg.3=-Xmx1g\njava.arg.headless=-Djava.awt.headless=true\n"
+)
 
 
-def prepare_nifi(tmp_path: Path, *, clustered: bool = False, key: str = "k" * 32, user: str = "admin",
-                 bcrypt: str = HASH) -> subprocess.CompletedProcess[str]:  # fmt: skip
+def prepare_nifi(
+    tmp_path: Path,
+    *,
+    clustered: bool = False,
+    key: str = "k" * 32,
+    user: str = "admin",
+    bcrypt: str = HASH,
+) -> subprocess.CompletedProcess[str]:
     """Prepare a node's conf folder and volume."""
     shipped = put(
         tmp_path / "shipped",
-        **{"nifi.properties": _SHIPPED, "bootstrap.conf": _BOOTSTRAP, "logback.xml": "<configuration/>"},
+        **{
+            "nifi.properties": _SHIPPED,
+            "bootstrap.conf": _BOOTSTRAP,
+            "logback.xml": "<configuration/>",
+        },
     )
     data = one("ConfigMap", "nifi-config", {"nifi": {"clustered": clustered}})["data"]
     return run(
@@ -296,13 +323,15 @@ def test_nifi_member_is_called_by_its_name(tmp_path: Path) -> None:
     """A member of a cluster announces its own name, and listens on loopback too."""
     prepare_nifi(tmp_path, clustered=True)
     found = properties(tmp_path / "conf" / "nifi.properties")
-    assert found["nifi.web.https.host"] == found["nifi.cluster.node.address"] == "nifi-1.nifi-headless"
+    assert (
+        found["nifi.web.https.host"] == found["nifi.cluster.node.address"] == "nifi-1.nifi-headless"
+    )
     assert found["nifi.web.https.network.interface.lo"] == "lo"
     assert found["nifi.cluster.is.node"] == "true"
 
 
 def test_nifi_volume_is_laid_out(tmp_path: Path) -> None:
-    """Every folder that the settings name exists on the volume, and a second start harms nothing."""
+    """Every folder that the settings name is on the volume; a second start harms nothing."""
     prepare_nifi(tmp_path)
     flow = tmp_path / "data" / "conf" / "flow.json.gz"
     flow.write_bytes(b"flow")
@@ -314,8 +343,10 @@ def test_nifi_volume_is_laid_out(tmp_path: Path) -> None:
 
 
 def test_nifi_secrets_reach_nifi_and_nobody_else(tmp_path: Path) -> None:
-    """The key survives the escapes of a properties file, the hash is of the version NiFi verifies."""
-    done = prepare_nifi(tmp_path, key=r"back\slash&key", user='<ad"min&>', bcrypt=HASH.replace("2b", "2y"))
+    """The key survives the escapes of a properties file; NiFi can verify the hash."""
+    done = prepare_nifi(
+        tmp_path, key=r"back\slash&key", user='<ad"min&>', bcrypt=HASH.replace("2b", "2y")
+    )
     conf = tmp_path / "conf"
     assert properties(conf / "nifi.properties")["nifi.sensitive.props.key"] == r"back\\slash&key"
     providers = (conf / "login-identity-providers.xml").read_text()
@@ -335,7 +366,7 @@ def test_nifi_refuses_an_admin_without_a_hash(tmp_path: Path) -> None:
 
 
 def test_nifi_start_becomes_nifi_and_shows_its_log(tmp_path: Path) -> None:
-    """NiFi replaces the shell, so that it gets the signals; its log file appears on standard output."""
+    """NiFi replaces the shell, so that it gets the signals; its log is on standard output."""
     home = tmp_path / "nifi"
     program(
         home / "bin" / "nifi.sh",
@@ -361,6 +392,7 @@ def test_nifi_start_becomes_nifi_and_shows_its_log(tmp_path: Path) -> None:
         assert process.stdout.read() == ""
     finally:
         process.kill()
+        process.wait()
         process.stdout.close()
 
 
@@ -370,7 +402,7 @@ def management() -> Iterator[dict[str, int]]:
     answers: dict[str, int] = {}
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802 - the library's word
+        def do_GET(self) -> None:
             self.send_response(answers.get(self.path, 404))
             self.end_headers()
 

@@ -6,8 +6,10 @@ set -eu
 home=${NIFI_HOME:-/opt/nifi/nifi-current}
 logs=${NIFI_LOG_DIR:-$home/logs}
 
+# From where the log ends now, so that not a line is lost however late tail begins.
 : >>"$logs/nifi-app.log"
-tail -n 0 -F --pid="$$" "$logs/nifi-app.log" &
+begin=$(($(wc -c <"$logs/nifi-app.log") + 1))
+tail -c "+$begin" -F --pid="$$" "$logs/nifi-app.log" &
 # Where the image keeps uv, which Python processors use.
 export PATH="$PATH:/home/nifi/.local/bin"
 cd "$home"
