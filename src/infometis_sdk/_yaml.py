@@ -43,11 +43,13 @@ _GO_BOOL = re.compile(
     r"(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE|n|N|no|No|NO|off|Off|OFF|false|False|FALSE)\Z"
 )
 _INT = re.compile(r"(?:[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
-_GO_INT = re.compile(r"[-+]?(?:0b[01_]+|0o[0-7_]+|0x[0-9a-fA-F_]+|[0-9][0-9_]*)\Z")
+_GO_INT = re.compile(r"[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)\Z")
 _FLOAT = re.compile(
     r"(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?"
     r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
 )
+_NUMBERLIKE = re.compile(r"[-+]?[.0-9][0-9_.]*(?:[eE][-+0-9_]*)?\Z")
+"""Wider than any number, since writing quotes around too much harms nobody."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _DEEP_INDENT = re.compile(rf"^ {{{_DEPTH - 1}}}", re.MULTILINE)
 _TRUE = frozenset(("y", "yes", "on", "true"))
@@ -358,7 +360,8 @@ class _Reader:
             return text.lower() in _TRUE
         if len(text) < _DIGITS and (_GO_INT if self.kubernetes else _INT).match(text):
             return _integer(text)
-        return self.number(text, node, path) if _FLOAT.match(text) else text
+        digits = text.replace("_", "") if self.kubernetes and text[:1] not in "_." else text
+        return self.number(digits, node, path) if _FLOAT.match(digits) else text
 
     def number(self, text: str, node: yaml.Node, path: str) -> float | None:
         words = text.lstrip("+-")[:2].lower() in (".i", ".n")
@@ -393,7 +396,7 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 
 
 def _integer(text: str) -> int | float:
-    digits = text.replace("_", "")
+    digits = text.replace("_", "").lower()
     sign = -1 if digits.startswith("-") else 1
     digits = digits.lstrip("+-")
     for prefix, base in (("0x", 16), ("0o", 8), ("0b", 2)):
@@ -424,7 +427,12 @@ _Dumper.add_representer(str, _text)
 _Dumper.add_representer(tuple, yaml.representer.SafeRepresenter.represent_list)
 # PyYAML prints 1e3, 1234e56 (a short git hash), 0o755 and y unquoted; kubectl reads numbers and
 # booleans there. Whatever either dialect reads as something else than text gets quotes.
-for _pattern, _kind in ((_GO_BOOL, "bool"), (_GO_INT, "int"), (_FLOAT, "float")):
+for _pattern, _kind in (
+    (_GO_BOOL, "bool"),
+    (_GO_INT, "int"),
+    (_FLOAT, "float"),
+    (_NUMBERLIKE, "float"),
+):
     _Dumper.add_implicit_resolver(_TAG + _kind, _pattern, list("-+.0123456789yYnNtTfFoO"))
 
 
