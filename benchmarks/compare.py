@@ -12,21 +12,26 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
 from attrs import define, field
-from infometis_platform_embedded import Embedded
 from objects import mixed
 from plot import bars, svg
 
 import infometis_sdk as im
+from infometis_platform_embedded import Embedded
 from infometis_sdk.model.report import Table
 from infometis_sdk.ports.platform import Access, PlatformContext
 
-PROJECT = "format: infometis.io/project/v1\nname: bench\nid: bench\nservices:\n  bulk: {path: services/bulk}\n"
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+PROJECT = (
+    "format: infometis.io/project/v1\nname: bench\nid: bench\n"
+    "services:\n  bulk: {path: services/bulk}\n"
+)
 SERVICE = "format: infometis.io/service/v1\nname: bulk\nversion: '1'\nsummary: mixed objects\n"
 TARGETS = {
     ("first apply", "helm install"): 0.5,
@@ -63,7 +68,7 @@ class Bench:
         log = self.root / "last.log"
         with log.open("wb") as stream:
             begun = time.perf_counter()
-            process = subprocess.Popen(  # noqa: S603 - our own commands
+            process = subprocess.Popen(
                 command,
                 cwd=self.root,
                 env={**os.environ, "KUBECONFIG": str(self.access.kubeconfig), "NO_COLOR": "1"},
@@ -132,7 +137,9 @@ def _cluster(folder: Path) -> Iterator[Access]:
         PlatformContext(cluster="bench", state_dir=folder / "cluster", cache_dir=cache_home()),
     )
     try:
-        yield platform.ensure(im.Run.within(1800, lambda event: print(event.name, event.detail, file=sys.stderr)))
+        yield platform.ensure(
+            im.Run.within(1800, lambda event: print(event.name, event.detail, file=sys.stderr))
+        )
     finally:
         platform.destroy(im.Run.within(60))
 
@@ -206,7 +213,8 @@ def _with_kubectl(bench: Bench, number: int) -> None:
     namespace = f"kubectl-{bench.count}-{number}"
     path = bench.root / f"{namespace}.yaml"
     objects = [
-        {**obj, "metadata": {**obj["metadata"], "namespace": namespace}} for obj in mixed(bench.count)
+        {**obj, "metadata": {**obj["metadata"], "namespace": namespace}}
+        for obj in mixed(bench.count)
     ]
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
     _write(path, [space, *objects])
@@ -228,7 +236,9 @@ def _with_helm(bench: Bench, number: int) -> None:
     (chart / "Chart.yaml").write_text(f"apiVersion: v2\nname: {name}\nversion: 1.0.0\n")
     _write(chart / "templates" / "all.yaml", mixed(bench.count))
     common = ["-n", name]
-    bench.run("helm install", [bench.helm, "install", name, str(chart), *common, "--create-namespace"])
+    bench.run(
+        "helm install", [bench.helm, "install", name, str(chart), *common, "--create-namespace"]
+    )
     bench.run("helm upgrade", [bench.helm, "upgrade", name, str(chart), *common])
 
 
@@ -238,20 +248,35 @@ def _show(done: Sequence[Bench], results: Path) -> None:
     for bench in done:
         medians = {what: statistics.median(values) for what, values in bench.seconds.items()}
         rows = [
-            (what, f"{value:.2f}", _spread(bench.seconds[what]), f"{bench.peak[what]:.0f}" if what in bench.peak else "")
+            (
+                what,
+                f"{value:.2f}",
+                _spread(bench.seconds[what]),
+                f"{bench.peak[what]:.0f}" if what in bench.peak else "",
+            )
             for what, value in medians.items()
         ]
         columns = ("WHAT", "MEDIAN s", "RANGE s", "PEAK MiB")
-        print(Table(title=f"\n{bench.count} objects, {bench.repeat} runs", columns=columns, rows=rows).text())
+        print(
+            Table(
+                title=f"\n{bench.count} objects, {bench.repeat} runs", columns=columns, rows=rows
+            ).text()
+        )
         ratios = [
-            (f"{what} / {peer}", f"{medians[what] / medians[peer]:.3f}", f"{target}",
-             "yes" if medians[what] <= target * medians[peer] else "no")
+            (
+                f"{what} / {peer}",
+                f"{medians[what] / medians[peer]:.3f}",
+                f"{target}",
+                "yes" if medians[what] <= target * medians[peer] else "no",
+            )
             for (what, peer), target in TARGETS.items()
             if what in medians and peer in medians
         ]
         print(Table(title="", columns=("RATIO", "MEASURED", "AIM", "MET"), rows=ratios).text())
         print("\n" + bars(medians))
-        (results / f"{bench.count}.svg").write_text(svg(medians, f"{bench.count} objects, seconds (median)"))
+        (results / f"{bench.count}.svg").write_text(
+            svg(medians, f"{bench.count} objects, seconds (median)")
+        )
         data[str(bench.count)] = {"seconds": bench.seconds, "peak_mib": bench.peak}
     (results / "results.json").write_text(json.dumps(data, indent=1))
     print(f"\nwritten to {results}")

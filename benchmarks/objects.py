@@ -14,7 +14,12 @@ def mixed(count: int) -> list[dict[str, Any]]:
 
 def _config(number: int) -> dict[str, Any]:
     data = {f"key{key}": f"value {key} of object {number}" for key in range(20)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": f"config-{number}"}, "data": data}
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": f"config-{number}"},
+        "data": data,
+    }
 
 
 def _service(number: int) -> dict[str, Any]:

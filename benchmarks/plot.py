@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("bars", "svg")
 
@@ -17,7 +20,9 @@ def bars(seconds: Mapping[str, float]) -> str:
     name = max((len(what) for what in seconds), default=0)
     lines = []
     for what, value in sorted(seconds.items(), key=lambda pair: -pair[1]):
-        bar = ("#" if not what.startswith(_PEERS) else "=") * max(1, round(_WIDTH * value / longest))
+        bar = ("#" if not what.startswith(_PEERS) else "=") * max(
+            1, round(_WIDTH * value / longest)
+        )
         lines.append(f"{what.ljust(name)}  {bar} {value:.2f} s")
     return "\n".join([*lines, "", "# ours   = peers"])
 

@@ -8,12 +8,13 @@ since pluggy ignores implementations with another project name without a word.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 import pluggy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.report import ApplyReport
     from infometis_sdk.model.service import ServiceSource

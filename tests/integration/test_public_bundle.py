@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -14,14 +15,16 @@ import infometis_sdk as im
 from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.apply import apply
+from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.drift import drift
 from infometis_sdk.engine.plan import plan
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
-from infometis_sdk.engine.compose import compose
-from infometis_sdk.model import Secret, SecretRef
-from infometis_sdk.ports import Access
 from infometis_sdk.workspace.materials import materials
+
+if TYPE_CHECKING:
+    from infometis_sdk.model import Secret, SecretRef
+    from infometis_sdk.ports import Access
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -39,7 +42,7 @@ def no_secret(ref: SecretRef) -> Secret:
 
 
 def bundle(module: str, path: str) -> Path:
-    """Fetch a public bundle through the Go module proxy; skip, with the reason, where there is no Go."""
+    """Fetch a public bundle as a Go module; skip, with the reason, where there is no Go."""
     beside = Path(sys.executable).parent / "go"
     go = str(beside) if beside.exists() else shutil.which("go")
     if go is None:

@@ -164,7 +164,9 @@ class Environment:
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     patches: tuple[Patch, ...] = field(default=(), converter=tuple[Patch, ...], kw_only=True)
     policies: Policies = field(factory=Policies, kw_only=True)
-    credentials: Mapping[str, Mapping[str, SecretRef] | SecretRef] = field(factory=dict, kw_only=True)
+    credentials: Mapping[str, Mapping[str, SecretRef] | SecretRef] = field(
+        factory=dict, kw_only=True
+    )
     protected: bool = field(default=False, kw_only=True)
     local: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     origin: Origin = field(factory=Origin, kw_only=True)

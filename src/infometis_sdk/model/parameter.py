@@ -82,7 +82,8 @@ class Parameter:
         min, max: bounds, inclusive, for numbers and quantities.
         choices: the only legal values, where not empty.
         pattern: a regular expression that the whole string must match.
-        scope: who may set it: ``core`` (base and project only), ``scale``, ``platform``, ``border``.
+        scope: who may set it: ``core`` (base and project only), ``scale``, ``platform``,
+            ``border``.
         mutability: ``live``, ``restart`` (pods restart) or ``create-only``.
         shrink: ``allow``, ``never`` (the value may only grow) or ``drain`` (needs a drain first);
             what a smaller value means for a running service.

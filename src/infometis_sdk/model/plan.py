@@ -131,7 +131,9 @@ class Plan(Report):
     items: tuple[PlanItem, ...] = field(default=(), converter=tuple[PlanItem, ...])
     unchanged: int = 0
     scope: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-    members: tuple[tuple[ObjectRef, bool], ...] = field(default=(), converter=tuple[tuple[ObjectRef, bool], ...])
+    members: tuple[tuple[ObjectRef, bool], ...] = field(
+        default=(), converter=tuple[tuple[ObjectRef, bool], ...]
+    )
     claims: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
     core_digest: str = ""

@@ -55,7 +55,9 @@ class Project:
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
     lock: Lock = Lock()
     root: Path | None = None
-    findings: tuple[Fault, ...] = field(default=(), converter=tuple[Fault, ...], eq=False, repr=False)
+    findings: tuple[Fault, ...] = field(
+        default=(), converter=tuple[Fault, ...], eq=False, repr=False
+    )
     sources: Mapping[str, Origin] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

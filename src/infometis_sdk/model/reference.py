@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ("ObjectRef",)
 
@@ -15,8 +17,8 @@ class ObjectRef:
     """Which object: API version, kind, namespace (empty when cluster-scoped) and name.
 
     Example:
-        >>> str(ObjectRef(api_version="apps/v1", kind="StatefulSet", namespace="demo", name="kafka"))
-        'StatefulSet/kafka'
+        >>> str(ObjectRef(api_version="v1", kind="Service", namespace="demo", name="kafka"))
+        'Service/kafka'
 
     """
 

@@ -38,7 +38,7 @@ class Event:
 
 
 class CancelToken:
-    """Lets a caller stop a verb at the next safe point; safe to set from a signal handler or thread."""
+    """Lets a caller stop a verb at the next safe point; safe to set from any thread or handler."""
 
     def __init__(self) -> None:
         self._event = threading.Event()
@@ -85,9 +85,7 @@ class Run:
         cancel: CancelToken | None = None,
     ) -> Run:
         """Make a run that may take that many seconds from now."""
-        return cls(
-            deadline=time.monotonic() + seconds, emit=emit, cancel=cancel or CancelToken()
-        )
+        return cls(deadline=time.monotonic() + seconds, emit=emit, cancel=cancel or CancelToken())
 
     def remaining(self, at_most: float = float("inf")) -> float:
         """Return the seconds left, never below 0 and never above ``at_most``."""

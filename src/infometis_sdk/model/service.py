@@ -96,7 +96,9 @@ class Endpoint:
     path: str = "/"
     path_style: str = "native"
     public: bool = False
-    sensitive: tuple[SensitiveOperation, ...] = field(default=(), converter=tuple[SensitiveOperation, ...])
+    sensitive: tuple[SensitiveOperation, ...] = field(
+        default=(), converter=tuple[SensitiveOperation, ...]
+    )
     doc: str = ""
 
 
@@ -228,7 +230,9 @@ class Service:
     renamed_from: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     templates: Mapping[str, str] = field(factory=dict, repr=False)
     files: Mapping[str, str] = field(factory=dict, repr=False)
-    manifests: tuple[Mapping[str, Any], ...] = field(default=(), converter=tuple[Mapping[str, Any], ...], repr=False)
+    manifests: tuple[Mapping[str, Any], ...] = field(
+        default=(), converter=tuple[Mapping[str, Any], ...], repr=False
+    )
     origin: Origin = Origin()
     lines: Mapping[str, int] = field(factory=dict, repr=False, eq=False)
 

@@ -91,7 +91,7 @@ class Manifest:
         zone: ``core``, ``border`` or ``platform``.
         service: the owning service; empty for what belongs to the stack as a whole.
         origin: template file, or raw manifest.
-        singleton: one per cluster (CRD, IngressClass, StorageClass …), held in the cluster inventory.
+        singleton: one per cluster (CRD, IngressClass, StorageClass …), in the cluster inventory.
         reads: names of the Secrets of credentials that its pods read.
 
     """
@@ -111,7 +111,7 @@ class Manifest:
 
 @frozen(kw_only=True)
 class BoundCredential:
-    """A credential of a service in one environment: the Secret's name and the sources of its keys."""
+    """A credential of a service in one environment: its Secret and the sources of its keys."""
 
     service: str
     name: str
@@ -138,7 +138,9 @@ class ManifestSet:
     environment: Environment
     namespace: str
     manifests: tuple[Manifest, ...] = field(converter=tuple[Manifest, ...])
-    credentials: tuple[BoundCredential, ...] = field(default=(), converter=tuple[BoundCredential, ...])
+    credentials: tuple[BoundCredential, ...] = field(
+        default=(), converter=tuple[BoundCredential, ...]
+    )
     order: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     needs: Mapping[str, tuple[str, ...]] = field(factory=dict)
     digests: Mapping[str, str] = field(factory=dict)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
 
 __all__ = ("Cluster", "Resource", "WatchEvent", "Write", "Written")
 
@@ -27,11 +29,14 @@ class Resource:
         """Return the URL path of a collection or an object.
 
         Example:
-            >>> Resource(api_version="v1", kind="Pod", plural="pods", namespaced=True).path("a", "b")
+            >>> pod = Resource(api_version="v1", kind="Pod", plural="pods", namespaced=True)
+            >>> pod.path("a", "b")
             '/api/v1/namespaces/a/pods/b'
 
         """
-        root = f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        root = (
+            f"/apis/{self.api_version}" if "/" in self.api_version else f"/api/{self.api_version}"
+        )
         where = f"/namespaces/{namespace}" if self.namespaced and namespace else ""
         tail = f"/{name}" if name else ""
         return f"{root}{where}/{self.plural}{tail}"
@@ -85,7 +90,7 @@ class Written:
 
 @frozen(kw_only=True)
 class WatchEvent:
-    """``type`` is ``ADDED``, ``MODIFIED``, ``DELETED`` or ``RELIST`` (everything may have changed)."""
+    """``type`` is ``ADDED``, ``MODIFIED``, ``DELETED`` or ``RELIST`` (all may have changed)."""
 
     type: str
     object: Mapping[str, Any]
@@ -113,7 +118,7 @@ class Cluster(ABC):
         del definition
 
     @abstractmethod
-    def list(  # noqa: A003 - the API's own word
+    def list(
         self,
         api_version: str,
         kind: str,
@@ -124,7 +129,7 @@ class Cluster(ABC):
         fields: str = "",
         metadata_only: bool = False,
     ) -> tuple[Mapping[str, Any], ...]:
-        """Return all objects of a kind, each with ``apiVersion`` and ``kind``; one request a page."""
+        """Return all objects of a kind, with ``apiVersion`` and ``kind``; one request a page."""
 
     @abstractmethod
     def get(self, ref: ObjectRef, run: Run) -> Mapping[str, Any] | None:

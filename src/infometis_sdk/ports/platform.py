@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from attrs import field, frozen
 
-from infometis_sdk.model.run import Run
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
 
 __all__ = (
     "Access",

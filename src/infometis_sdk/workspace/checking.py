@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_sdk._serde import nearest
 from infometis_sdk.engine.inventory_id import parent_name
@@ -15,9 +14,14 @@ from infometis_sdk.engine.validate import validate as validate_offline
 from infometis_sdk.errors import ClusterError, ProjectError, UnknownKindError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import Manifest, ManifestSet
 from infometis_sdk.ports.cluster import Cluster, Write
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.model.stack import Manifest, ManifestSet
 
 __all__ = ("known_services", "server_faults", "validate")
 
@@ -119,7 +123,9 @@ def server_faults(cluster: Cluster, manifests: ManifestSet, run: Run) -> tuple[F
     unasked = [fault for fault in faults if fault.level == "warning"]
     refused = [fault for fault in faults if fault.level == "error"]
     if unasked:
-        text = f"{len(unasked)} objects of {parent_name(manifests.stack_id)} could not be asked about"
+        text = (
+            f"{len(unasked)} objects of {parent_name(manifests.stack_id)} could not be asked about"
+        )
         refused.append(Fault(message=f"{text}: {unasked[0].message}", level="warning"))
     return tuple(refused)
 

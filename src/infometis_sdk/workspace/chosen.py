@@ -9,11 +9,11 @@ import attrs
 from attrs import field, frozen
 
 from infometis_sdk.errors import ProjectError
-from infometis_sdk.model.environment import Environment
-from infometis_sdk.model.fault import Fault
 from infometis_sdk.ports.platform import Platform, PlatformContext
 
 if TYPE_CHECKING:
+    from infometis_sdk.model.environment import Environment
+    from infometis_sdk.model.fault import Fault
     from infometis_sdk.workspace.workspace import Workspace
 
 __all__ = ("ChosenPlatform", "choose")

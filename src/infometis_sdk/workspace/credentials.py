@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import attrs
 from attrs import field, frozen
 
@@ -11,9 +13,11 @@ from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import Report, Table
-from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import ManifestSet
-from infometis_sdk.ports.cluster import Cluster
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.model.stack import ManifestSet
+    from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("CredentialReport", "CredentialRow", "read_credentials")
 
@@ -71,7 +75,10 @@ def read_credentials(
     bound = [b for b in manifests.credentials if not service or b.service == service]
     base = ObjectRef(api_version="v1", kind="Secret", namespace=manifests.namespace, name="-")
     found = parallel(
-        lambda b: cluster.get(attrs.evolve(base, name=b.secret), run), bound, run, "reading credentials"
+        lambda b: cluster.get(attrs.evolve(base, name=b.secret), run),
+        bound,
+        run,
+        "reading credentials",
     )
     rows = []
     for one, obj in zip(bound, found, strict=True):

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from infometis_sdk.errors import InfometisError
 from infometis_sdk.model.report import Report, Table
-from infometis_sdk.model.run import Run
 from infometis_sdk.ports.platform import Finding, Preflight
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infometis_sdk.model.run import Run
     from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
@@ -95,7 +96,7 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
         yield Finding(
             check="containers",
             level="warning",
-            detail="nodes are simulated: objects, scheduling and volumes are real, containers do not run",
+            detail="nodes are simulated: objects and scheduling are real, containers do not run",
             cure="use a platform with real nodes to use the services",
         )
     states: dict[str, list[str]] = {}

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from importlib.metadata import version
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_sdk._adapters.secret_sources import resolver
 from infometis_sdk.engine.apply import Materials
 from infometis_sdk.engine.release import records_of
-from infometis_sdk.model.secret import Secret, SecretRef
-from infometis_sdk.model.stack import ManifestSet
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from infometis_sdk.model.secret import Secret, SecretRef
+    from infometis_sdk.model.stack import ManifestSet
 
 __all__ = ("materials",)
 

@@ -26,7 +26,7 @@ def state_home() -> Path:
 
 
 def cache_home() -> Path:
-    """Return where downloads and builds are kept: ``INFOMETIS_CACHE_DIR``, else ``XDG_CACHE_HOME``."""
+    """Return where downloads are kept: ``INFOMETIS_CACHE_DIR``, else below ``XDG_CACHE_HOME``."""
     given = os.environ.get("INFOMETIS_CACHE_DIR")
     if given:
         return Path(given)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -19,20 +17,23 @@ from infometis_sdk.errors import (
     SecretError,
     ValidationError,
 )
-from infometis_sdk.model.environment import Environment
-from infometis_sdk.model.fault import Fault
-from infometis_sdk.model.plan import Plan
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, Report, UpReport
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import Secret, SecretRef
-from infometis_sdk.model.stack import ComposedStack, ManifestSet
 from infometis_sdk.ports.platform import Access, Platform, StartStop
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pin, Pins
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
     from infometis_sdk.engine.forward import Forward
+    from infometis_sdk.model.environment import Environment
+    from infometis_sdk.model.fault import Fault
+    from infometis_sdk.model.plan import Plan
+    from infometis_sdk.model.stack import ComposedStack, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.workspace.workspace import Workspace
 
@@ -191,7 +192,14 @@ class Stack:
 
         """
         run = run or Run.within(_ASK)
-        return self._plan(self._valid(), self._cluster(run), services, adopt, accept_data_loss, run)
+        return self._plan(
+            self._valid(),
+            self._cluster(run),
+            run,
+            services=services,
+            adopt=adopt,
+            accept_data_loss=accept_data_loss,
+        )
 
     def _valid(self) -> ManifestSet:
         from infometis_sdk.workspace.checking import validate
@@ -206,14 +214,15 @@ class Stack:
             raise ValidationError(faults)
         return manifests
 
-    def _plan(  # noqa: PLR0913 - the parts of one plan
+    def _plan(
         self,
         manifests: ManifestSet,
         cluster: Cluster,
+        run: Run,
+        *,
         services: Sequence[str],
         adopt: Sequence[str],
-        data_loss: Sequence[str],
-        run: Run,
+        accept_data_loss: Sequence[str],
     ) -> Plan:
         from infometis_sdk.engine.plan import Consent, plan
         from infometis_sdk.workspace.checking import known_services
@@ -225,7 +234,7 @@ class Stack:
             manifests,
             run,
             only=services,
-            consent=Consent(adopt=adopt, data_loss=data_loss),
+            consent=Consent(adopt=adopt, data_loss=accept_data_loss),
             pinned=self._pins.read(self.stack_id).cluster_uid,
         )
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
@@ -247,7 +256,7 @@ class Stack:
         run = run or Run.within(_UP)
         return self._apply(plan, self._valid(), self._cluster(run), confirm, run, gated=False)
 
-    def _apply(  # noqa: PLR0913 - the parts of one apply
+    def _apply(
         self,
         plan: Plan,
         manifests: ManifestSet,
@@ -315,7 +324,7 @@ class Stack:
 
     # --- up and status ------------------------------------------------------------------------
 
-    def up(  # noqa: PLR0913 - every argument is a decision of the caller
+    def up(
         self,
         services: Sequence[str] = (),
         *,
@@ -331,7 +340,8 @@ class Stack:
             services: only these; empty for all.
             check: raise where something is not ready; otherwise the report says so.
             confirm: digest of a plan that somebody looked at.
-            adopt, accept_data_loss: see :meth:`plan`.
+            adopt: see :meth:`plan`.
+            accept_data_loss: see :meth:`plan`.
             run: deadline, events, cancel token.
 
         Raises:
@@ -343,7 +353,14 @@ class Stack:
         run = run or Run.within(_UP)
         manifests = self._valid()
         cluster = self._cluster(run, self.platform.ensure(run))
-        made = self._plan(manifests, cluster, services, adopt, accept_data_loss, run)
+        made = self._plan(
+            manifests,
+            cluster,
+            run,
+            services=services,
+            adopt=adopt,
+            accept_data_loss=accept_data_loss,
+        )
         if self.environment.protected and not made.empty and confirm != made.digest:
             msg = f"environment {self.name} is protected: its plan wants to be looked at first"
             raise ProtectedError(
@@ -424,7 +441,7 @@ class Stack:
         return drift(self._cluster(run), self.render(), run)
 
     def doctor(self, *, run: Run | None = None) -> Report:
-        """Say what works and what does not: this machine, the platform, the plugins, the project."""
+        """Say what works and what does not: machine, platform, plugins, project."""
         from infometis_sdk.workspace.doctor import doctor
 
         return doctor(self._workspace, self, run or Run.within(_ASK))
@@ -444,7 +461,7 @@ class Stack:
         run = run or Run.within(_ASK)
         return read_credentials(self._cluster(run), self.render(), service, run, reveal=reveal)
 
-    def logs(  # noqa: PLR0913 - every argument is a decision of the caller
+    def logs(
         self,
         service: str,
         *,
@@ -559,4 +576,6 @@ class Stack:
     def _named(self, verb: str, given: str) -> None:
         if self.environment.protected and given != self.name:
             msg = f"environment {self.name} is protected: {verb} wants its name typed"
-            raise ProtectedError(msg, hint=f"infometis {verb} -e {self.name} --confirm-name {self.name}")
+            raise ProtectedError(
+                msg, hint=f"infometis {verb} -e {self.name} --confirm-name {self.name}"
+            )

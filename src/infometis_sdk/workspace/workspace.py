@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_sdk._plugins import Plugins
 from infometis_sdk._serde import nearest
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.fault import Fault
-from infometis_sdk.model.project import Project
 from infometis_sdk.workspace.pins import cache_home, state_home
 from infometis_sdk.workspace.stack import Stack
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from infometis_sdk.model.project import Project
 
 __all__ = ("Workspace",)
 
@@ -77,4 +81,6 @@ class Workspace:
         return Stack(self, found)
 
     def __repr__(self) -> str:
-        return f"<Workspace {self.project.name}: {', '.join(self.environments) or 'no environments'}>"
+        return (
+            f"<Workspace {self.project.name}: {', '.join(self.environments) or 'no environments'}>"
+        )

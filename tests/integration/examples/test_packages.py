@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from infometis_sdk.ports import Access
+if TYPE_CHECKING:
+    from infometis_sdk.ports import Access
 
 pytestmark = pytest.mark.integration
 
@@ -54,11 +56,13 @@ def project(home: Path, access: Access, namespace: str) -> None:
     """Write a project that uses nothing but the two packages."""
     (home / "environments").mkdir()
     (home / "infometis.yaml").write_text(
-        f"format: infometis.io/project/v1\nname: lent\nid: lent-{namespace[-8:]}\nservices:\n  whoami: {{}}\n"
+        f"format: infometis.io/project/v1\nname: lent\nid: lent-{namespace[-8:]}\n"
+        "services:\n  whoami: {}\n"
         "values:\n  whoami: {greeting: \"we: 'are' {many}\"}\n"
     )
     (home / "environments" / "dev.yaml").write_text(
-        f"format: infometis.io/environment/v1\nstack_id: lent-{namespace[-8:]}-dev\nnamespace: {namespace}\n"
+        f"format: infometis.io/environment/v1\nstack_id: lent-{namespace[-8:]}-dev\n"
+        f"namespace: {namespace}\n"
         f"platform:\n  type: borrowed\n  kubeconfig: {access.kubeconfig}\n"
         "values:\n  whoami: {replicas: 2}\n"
     )
@@ -76,7 +80,7 @@ def test_both_are_found_by_their_entry_points(installed: Path, tmp_path: Path) -
 def test_a_stack_of_third_party_parts_comes_up(
     installed: Path, tmp_path: Path, embedded_access: Access, namespace_name: str
 ) -> None:
-    """A project may consist of third-party service and platform alone; a second up does nothing."""
+    """A project may consist of third-party parts alone; a second up does nothing."""
     project(tmp_path, embedded_access, namespace_name)
     first = infometis(installed, tmp_path, "up", "--output", "json")
     assert first.returncode == 0, first.stderr

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from infometis_sdk.hookspecs import hookimpl
 from infometis_sdk.model import ServiceSource
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 @hookimpl
