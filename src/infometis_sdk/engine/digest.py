@@ -8,28 +8,27 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import frozen
 
+from infometis_sdk.engine import podspec
 from infometis_sdk.engine.context import locked
 from infometis_sdk.engine.template import normal_text
 from infometis_sdk.engine.values import normal, plain
-from infometis_sdk.model.service import Service
+from infometis_sdk.model.fault import Origin
 
 if TYPE_CHECKING:
     from infometis_sdk.model.project import Lock
+    from infometis_sdk.model.service import Service
     from infometis_sdk.model.stack import ComposedService, ComposedStack
 
 __all__ = ("FORMAT", "CoreDigest", "canonical_json", "service_digest", "stack_digest")
 
 FORMAT = "infometis.io/render/v1"
 """Moves only when the same inputs would render to other objects; all digests move with it."""
-
-# Fields of a Service that are no input of rendering, or are taken in their own way below.
-_APART = frozenset({"files", "images", "lines", "manifests", "origin", "parameters", "templates"})
 
 
 @frozen(kw_only=True)
@@ -79,15 +78,30 @@ def stack_digest(stack: ComposedStack) -> CoreDigest:
 
 
 def _pinned(service: Service, lock: Lock) -> bool:
-    from infometis_sdk.engine import podspec
+    return all(locked(image, lock).digest for image in service.images.values()) and all(
+        "@sha256:" in image or image in lock.images for image in _raw_images(service)
+    )
 
-    if not all(locked(image, lock).digest for image in service.images.values()):
-        return False
-    raw = (podspec.pod_spec(manifest) or {} for manifest in service.manifests)
-    return all(
-        "@sha256:" in str(container.get("image")) or str(container.get("image")) in lock.images
-        for spec in raw
-        for _, container in podspec.containers(spec)
+
+def _raw_images(service: Service) -> Iterator[str]:
+    """Yield the images that raw manifests name."""
+    for manifest in service.manifests:
+        for obj in manifest.get("items") or (manifest,):
+            for _, container in podspec.containers(podspec.pod_spec(obj) or {}):
+                yield str(container.get("image"))
+
+
+def _bare(service: Service) -> Service:
+    """Take out what is no input of rendering, and what has a place of its own among the inputs."""
+    return attrs.evolve(
+        service,
+        files={},
+        images={},
+        lines={},
+        manifests=(),
+        origin=Origin(),
+        parameters={},
+        templates={},
     )
 
 
@@ -95,18 +109,11 @@ def _inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
     service = composed.service
     return {
         "format": FORMAT,
-        "descriptor": {
-            field.name: _data(getattr(service, field.name))
-            for field in attrs.fields(Service)
-            if field.name not in _APART
-        },
+        "descriptor": _data(_bare(service)),
         # All of a parameter is core but its value, unless it is a core one; the defaults too,
         # since they are the reference that influence is measured from.
         "parameters": {
-            name: {
-                **_data(parameter),
-                "default": _data(normal(parameter, parameter.default)),
-            }
+            name: _data(attrs.evolve(parameter, default=normal(parameter, parameter.default)))
             for name, parameter in service.parameters.items()
         },
         "values": {
@@ -121,6 +128,9 @@ def _inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
                 "digest": locked(image, lock).digest,
             }
             for name, image in service.images.items()
+        },
+        "raw_images": {
+            image: lock.images[image] for image in _raw_images(service) if image in lock.images
         },
         "templates": {name: normal_text(text) for name, text in service.templates.items()},
         "files": {name: normal_text(text) for name, text in service.files.items()},
@@ -139,5 +149,21 @@ def _data(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping):
         return {_data(str(key)): _data(item) for key, item in value.items()}
     if attrs.has(type(value)):
-        return {a.name: _data(getattr(value, a.name)) for a in attrs.fields(type(value))}
+        return {
+            a.name: _data(getattr(value, a.name))
+            for a in attrs.fields(type(value))
+            if getattr(value, a.name) != _default(a)
+        }
     return plain(value)
+
+
+def _default(field: attrs.Attribute[Any]) -> Any:  # noqa: ANN401 - any default
+    """Return the default of a field.
+
+    Fields at their defaults are left out, so that a field that a later version of the SDK adds
+    moves no digest of a service that does not use it.
+    """
+    default: Any = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] - a class at run time
+        default = default.factory()
+    return default

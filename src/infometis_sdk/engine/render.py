@@ -246,11 +246,11 @@ def _objects(text: str, service: Service, origin: Origin) -> tuple[list[Draft], 
         )
         for fault in broken
     ]
+    if faults:
+        return [], faults
     drafts: list[Draft] = []
-    starts = [document.line for document in documents]
-    for document, end in zip(
-        documents, [*(start - 1 for start in starts[1:]), len(lines)], strict=True
-    ):
+    ends = [*(document.line - 1 for document in documents[1:]), len(lines)]
+    for document, end in zip(documents, ends, strict=False):
         here = attrs.evolve(origin, line=marks.line(document.line, end))
         items = [document.data]
         if isinstance(document.data, dict) and document.data.get("kind") == "List":
@@ -468,6 +468,15 @@ def _checksums(drafts: Iterable[Draft]) -> None:
             metadata["annotations"] = annotations
 
 
+def _pinned(drafts: Iterable[Draft]) -> bool:
+    """Tell whether every image of every pod is named by digest, however it was written."""
+    return all(
+        "@sha256:" in str(container.get("image"))
+        for draft in drafts
+        for _, container in podspec.containers(podspec.pod_spec(draft.object) or {})
+    )
+
+
 def _sources(stack: ComposedStack, name: str, credential: Credential) -> Mapping[str, SecretRef]:
     """Return the source of each key; one existing Secret as a whole gives all keys of the type."""
     given = stack.environment.credentials.get(name, {})
@@ -481,7 +490,7 @@ def _sources(stack: ComposedStack, name: str, credential: Credential) -> Mapping
     }
 
 
-def _manifest_set(stack: ComposedStack, drafts: Iterable[Draft]) -> ManifestSet:
+def _manifest_set(stack: ComposedStack, drafts: Sequence[Draft]) -> ManifestSet:
     order = tuple(composed.name for composed in stack.services)
     place = {name: number for number, name in enumerate(("", *order))}
 
@@ -525,6 +534,6 @@ def _manifest_set(stack: ComposedStack, drafts: Iterable[Draft]) -> ManifestSet:
         needs={composed.name: tuple(composed.service.needs) for composed in stack.services},
         digests=digest.services,
         digest=digest.digest,
-        verified=digest.verified,
+        verified=digest.verified and _pinned(drafts),
         services={composed.name: composed for composed in stack.services},
     )
