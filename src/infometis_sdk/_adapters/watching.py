@@ -192,6 +192,8 @@ class _Stream:
             raise _Interrupted(error) from error
         self._response = response
         try:
+            if self._closed:
+                return
             if response.status >= HTTPStatus.BAD_REQUEST:
                 answer = Answer(
                     status=response.status,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -155,7 +154,7 @@ def _values(body: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
         yield text
         try:
             yield base64.b64decode(text, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError):
+        except ValueError:  # no base64, or not of text
             continue
 
 
