@@ -129,13 +129,13 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON
 
 
 def secrets_of(write: Write) -> tuple[str, ...]:
-    """Return all that a write to a Secret must not leak: values, and what they decode to.
+    """Return all that a write to a Secret must not leak: values, encoded and decoded.
 
     Example:
         >>> from infometis_sdk.model.reference import ObjectRef
         >>> ref = ObjectRef(api_version="v1", kind="Secret", namespace="a", name="b")
         >>> secrets_of(Write(verb="apply", ref=ref, body={"data": {"k": "aHVudGVyMg=="}}))
-        ('aHVudGVyMg==', 'hunter2')
+        ('aHVudGVyMg==', 'YUhWdWRHVnlNZz09', 'hunter2')
 
     """
     if write.ref.kind != "Secret" or write.body is None:
@@ -152,6 +152,7 @@ def _values(body: Any) -> Iterator[str]:  # noqa: ANN401 - JSON
         if not isinstance(text, str):
             continue
         yield text
+        yield base64.b64encode(text.encode()).decode()
         try:
             yield base64.b64decode(text, validate=True).decode()
         except ValueError:  # no base64, or not of text

@@ -159,7 +159,7 @@ def test_no_value_of_a_secret_is_shown(secret: str) -> None:
         secrets = secrets_of(Write(verb="apply", ref=REF, body=body))
         causes = [{"field": "data.k", "message": said}]
         for code in (400, 403, 409, 422, 500):
-            error = refusal(_answer(code, said, causes), asked, (*secrets, encoded))
+            error = refusal(_answer(code, said, causes), asked, secrets)
             shown = f"{error} {error.causes}"
             for each in (secret, json.dumps(secret)[1:-1], encoded, "t0ken-of-ours"):
                 assert each not in shown
