@@ -69,7 +69,9 @@ class Stack:
     @property
     def stack_id(self) -> str:
         """Identity of the stack; manager, inventory and Lease carry it."""
-        return derived_stack_id(self._workspace.project, self.environment)
+        return self.environment.stack_id or derived_stack_id(
+            self._workspace.project, self.environment
+        )
 
     # --- pure ---------------------------------------------------------------------------------
 
