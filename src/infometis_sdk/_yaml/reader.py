@@ -1,55 +1,34 @@
-"""YAML in and out: strict, with the line of every value, in text that kubectl reads as we do.
-
-PyYAML's C parser makes the node tree; the values are built here, because PyYAML's own
-constructor keeps the last of two equal keys without a word, turns dates into objects that JSON
-cannot carry, and lets a few aliases grow into gigabytes.
-
-Two dialects:
-
-``project``
-    for our own files: YAML 1.2 core scalars.
-    ``no``, ``on`` and ``0755`` are text, so that a wrong type is reported and nothing is guessed.
-``kubernetes``
-    for Kubernetes objects: every plain scalar is what kubectl makes of it
-    (``yes`` is true, ``0644`` is 420, ``1e3`` is 1000, a date is text);
-    the table in the tests was read off ``kubectl annotate --local``, version 1.37.
-"""
+"""Read documents: values, lines and faults."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from math import inf, isfinite
 from typing import Any
 
 import yaml
 from attrs import field, frozen
 
+from infometis_sdk._yaml.scalars import (
+    BOOL,
+    FLOAT,
+    GO_BOOL,
+    GO_INT,
+    INT,
+    NULL,
+    PLAIN,
+    TAG,
+    integer,
+)
 from infometis_sdk.model.fault import Fault, Origin
 
-__all__ = ("Document", "child", "dump_all", "dump_yaml", "load_all", "load_yaml")
+__all__ = ("Document", "child", "load_all", "load_yaml")
 
-_TAG = "tag:yaml.org,2002:"
-_PLAIN = "plain"
-"""Tag of scalars without quotes and without a tag of their own."""
 _ALIAS_VALUES = 100_000
 """How many values aliases may add to a file; a person's file stays far below, a bomb far above."""
 _DEPTH = 100
 """How deep values may nest; the C parser recurses and would take the process down."""
-
-_NULL = re.compile(r"(?:~|null|Null|NULL|)\Z")
-_BOOL = re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z")
-_GO_BOOL = re.compile(
-    r"(?:y|Y|yes|Yes|YES|on|On|ON|true|True|TRUE|n|N|no|No|NO|off|Off|OFF|false|False|FALSE)\Z"
-)
-_INT = re.compile(r"(?:[-+]?(?:0|[1-9][0-9]*)|0o[0-7]+|0x[0-9a-fA-F]+)\Z")
-_GO_INT = re.compile(r"[-+]?(?:0[bB][01_]+|0[oO][0-7_]+|0[xX][0-9a-fA-F_]+|[0-9][0-9_]*)\Z")
-_FLOAT = re.compile(
-    r"(?:[-+]?(?:\.[0-9]+|[0-9]+\.[0-9]*)(?:[eE][-+]?[0-9]+)?"
-    r"|[-+]?[0-9]+[eE][-+]?[0-9]+|[-+]?\.(?:inf|Inf|INF)|\.(?:nan|NaN|NAN))\Z"
-)
-_NUMBERLIKE = re.compile(r"[-+]?[.0-9][0-9_.]*(?:[eE][-+0-9_]*)?\Z")
-"""Wider than any number, since writing quotes around too much harms nobody."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
 _DEEP_INDENT = re.compile(rf"^ {{{_DEPTH - 1}}}", re.MULTILINE)
 _TRUE = frozenset(("y", "yes", "on", "true"))
@@ -138,8 +117,8 @@ class _Loader(yaml.CSafeLoader):
 
     def resolve(self, kind: type[yaml.Node], _value: Any, implicit: Any) -> str:  # noqa: ANN401
         if kind is yaml.ScalarNode:
-            return _PLAIN if implicit[0] else _TAG + "str"
-        return _TAG + ("seq" if kind is yaml.SequenceNode else "map")
+            return PLAIN if implicit[0] else TAG + "str"
+        return TAG + ("seq" if kind is yaml.SequenceNode else "map")
 
 
 class _Reader:
@@ -283,7 +262,7 @@ class _Reader:
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
             line = key_node.start_mark.line + 1
-            if key_node.tag == _PLAIN and key_node.value == "<<":
+            if key_node.tag == PLAIN and key_node.value == "<<":
                 merged.append(value_node)
                 continue
             key = self.key(key_node, path)
@@ -335,9 +314,9 @@ class _Reader:
 
     def scalar(self, node: yaml.ScalarNode, path: str) -> Any:  # noqa: ANN401
         text: str = node.value
-        if node.tag == _PLAIN:
+        if node.tag == PLAIN:
             return self.plain(text, node, path)
-        kind = node.tag.removeprefix(_TAG)
+        kind = node.tag.removeprefix(TAG)
         if kind in ("str", "!"):
             return text
         if kind in ("int", "float", "bool", "null"):
@@ -345,7 +324,7 @@ class _Reader:
             if isinstance(value, _KINDS[kind]):
                 return value
         self.fault(
-            f"the tag {node.tag.replace(_TAG, '!!')} does not fit here",
+            f"the tag {node.tag.replace(TAG, '!!')} does not fit here",
             node.start_mark.line + 1,
             path=path,
             found=text[:80],
@@ -354,14 +333,14 @@ class _Reader:
         return None
 
     def plain(self, text: str, node: yaml.Node, path: str) -> Any:  # noqa: ANN401
-        if _NULL.match(text):
+        if NULL.match(text):
             return None
-        if (_GO_BOOL if self.kubernetes else _BOOL).match(text):
+        if (GO_BOOL if self.kubernetes else BOOL).match(text):
             return text.lower() in _TRUE
-        if len(text) < _DIGITS and (_GO_INT if self.kubernetes else _INT).match(text):
-            return _integer(text)
+        if len(text) < _DIGITS and (GO_INT if self.kubernetes else INT).match(text):
+            return integer(text)
         digits = text.replace("_", "") if self.kubernetes and text[:1] not in "_." else text
-        return self.number(digits, node, path) if _FLOAT.match(digits) else text
+        return self.number(digits, node, path) if FLOAT.match(digits) else text
 
     def number(self, text: str, node: yaml.Node, path: str) -> float | None:
         words = text.lstrip("+-")[:2].lower() in (".i", ".n")
@@ -374,9 +353,9 @@ class _Reader:
         return int(number) if whole else number
 
     def known_tag(self, node: yaml.Node, kind: str, path: str) -> None:
-        if node.tag != _TAG + kind:
+        if node.tag != TAG + kind:
             self.fault(
-                f"the tag {node.tag.replace(_TAG, '!!')} is not known",
+                f"the tag {node.tag.replace(TAG, '!!')} is not known",
                 node.start_mark.line + 1,
                 path=path,
                 legal="no tag",
@@ -393,69 +372,3 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
     "bool": bool,
     "null": type(None),
 }
-
-
-def _integer(text: str) -> int | float:
-    digits = text.replace("_", "").lower()
-    sign = -1 if digits.startswith("-") else 1
-    digits = digits.lstrip("+-")
-    for prefix, base in (("0x", 16), ("0o", 8), ("0b", 2)):
-        if digits.startswith(prefix):
-            return sign * int(digits[2:], base)
-    if len(digits) > 1 and digits[0] == "0" and not set(digits) & {"8", "9"}:
-        return sign * int(digits, 8)
-    return sign * int(digits)
-
-
-# --- out ------------------------------------------------------------------------------------------
-
-
-class _Dumper(yaml.CSafeDumper):
-    """Quotes whatever any YAML reader might take for something else than text."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ANN401
-        del data
-        return True
-
-
-def _text(dumper: _Dumper, value: str) -> yaml.ScalarNode:
-    style = "|" if "\n" in value.strip("\n") else None
-    return dumper.represent_scalar(_TAG + "str", value, style=style)
-
-
-_Dumper.add_representer(str, _text)
-_Dumper.add_representer(tuple, yaml.representer.SafeRepresenter.represent_list)
-# PyYAML prints 1e3, 1234e56 (a short git hash), 0o755 and y unquoted; kubectl reads numbers and
-# booleans there. Whatever either dialect reads as something else than text gets quotes.
-for _pattern, _kind in (
-    (_GO_BOOL, "bool"),
-    (_GO_INT, "int"),
-    (_FLOAT, "float"),
-    (_NUMBERLIKE, "float"),
-):
-    _Dumper.add_implicit_resolver(_TAG + _kind, _pattern, list("-+.0123456789yYnNtTfFoO"))
-
-
-def dump_yaml(value: Any) -> str:  # noqa: ANN401 - any plain value
-    """Write one document, keys in their order, that kubectl reads unharmed.
-
-    Example:
-        >>> print(dump_yaml({"tag": "1e3", "on": "yes"}), end="")
-        tag: '1e3'
-        'on': 'yes'
-
-    """
-    text: str = yaml.dump(
-        value,
-        Dumper=_Dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=4096,
-        default_flow_style=False,
-    )
-    return text.removesuffix("...\n")
-
-
-def dump_all(values: Iterable[Any]) -> str:
-    """Write several documents, each after ``---``."""
-    return "".join(f"---\n{dump_yaml(value)}" for value in values)

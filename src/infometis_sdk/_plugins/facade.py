@@ -1,23 +1,28 @@
-"""Find plugins, keep a broken one from costing anybody else, and call their hooks.
-
-pluggy's own loader stops at the first plugin that cannot be imported, and drops the second of two
-equal names without a word; so plugins are loaded here, one by one.
-Nothing but this module touches ``pm.hook``.
-"""
+"""Typed doors to the hooks of all plugins."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
-from types import MappingProxyType, ModuleType
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
-import attrs
 import pluggy
-from attrs import field, frozen
 
 from infometis_sdk import hookspecs
+from infometis_sdk._plugins.mistakes import misfit, unmarked
+from infometis_sdk._plugins.records import (
+    DISABLE,
+    Candidate,
+    PluginInfo,
+    PluginProblem,
+    candidate_of,
+    clash_of,
+    info_of,
+    problem_of,
+    text_of,
+)
 from infometis_sdk._serde import nearest, structure
 from infometis_sdk.errors import (
     PluginClashError,
@@ -33,74 +38,10 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.report import ApplyReport
 
-__all__ = ("DISABLE", "PluginInfo", "PluginProblem", "Plugins")
-
-DISABLE = "INFOMETIS_DISABLE_PLUGINS"
-"""Environment variable: names of entry points that are not loaded, separated by commas;
-``*`` for all that do not belong to the SDK itself."""
+__all__ = ("Plugins",)
 
 _OWN = "infometis-sdk"
 Record = TypeVar("Record", PlatformSpec, ServiceSource)
-
-
-@frozen(kw_only=True)
-class PluginProblem:
-    """Why a plugin does not take part.
-
-    Attributes:
-        name: of its entry point.
-        distribution, version: of what brought it.
-        phase: ``import``, ``register`` or the hook that failed.
-        message: what went wrong.
-        error: the exception, where there was one.
-
-    """
-
-    name: str
-    distribution: str = ""
-    version: str = ""
-    phase: str
-    message: str
-    error: BaseException | None = field(default=None, eq=False, repr=False)
-
-    def __str__(self) -> str:
-        dist = f" ({self.distribution} {self.version})" if self.distribution else ""
-        return f"plugin {self.name!r}{dist}: {self.message}"
-
-
-@frozen(kw_only=True)
-class PluginInfo:
-    """One row of ``infometis plugins list``.
-
-    Attributes:
-        state: ``loaded``, ``disabled``, ``broken`` or ``clash``.
-        offers: such as ``platform embedded`` or ``service kafka``.
-        detail: why it is broken.
-
-    """
-
-    name: str
-    distribution: str = ""
-    version: str = ""
-    module: str = ""
-    state: str
-    offers: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-    detail: str = ""
-
-
-@frozen(kw_only=True)
-class _Candidate:
-    """A plugin that was found, loaded or not."""
-
-    name: str
-    distribution: str = ""
-    version: str = ""
-    module: str = ""
-    load: Callable[[], Any] | None = field(default=None, eq=False, repr=False)
-
-    @property
-    def owner(self) -> str:
-        return f"{self.distribution} {self.version}".strip() or self.module or "code"
 
 
 class Plugins:
@@ -117,14 +58,14 @@ class Plugins:
     def __init__(self) -> None:
         self._manager = pluggy.PluginManager(hookspecs.NAME)
         self._manager.add_hookspecs(hookspecs)
-        self._loaded: dict[str, _Candidate] = {}
+        self._loaded: dict[str, Candidate] = {}
         self._objects: dict[str, Any] = {}
-        self._disabled: list[_Candidate] = []
+        self._disabled: list[Candidate] = []
         self._problems: list[PluginProblem] = []
-        self._clashes: list[tuple[str, _Candidate, _Candidate]] = []
+        self._clashes: list[tuple[str, Candidate, Candidate]] = []
         self._platforms: Mapping[str, PlatformSpec] | None = None
         self._services: Mapping[str, ServiceSource] | None = None
-        self._owners: dict[tuple[str, str], _Candidate] = {}
+        self._owners: dict[tuple[str, str], Candidate] = {}
 
     @classmethod
     def load(
@@ -145,10 +86,10 @@ class Plugins:
         """
         plugins = cls()
         points = entry_points(group=hookspecs.NAME) if found is None else found
-        plugins._load_found([_candidate(point) for point in points])
+        plugins._load_found([candidate_of(point) for point in points])
         for plugin in extra:
             name = getattr(plugin, "__name__", type(plugin).__name__)
-            candidate = _Candidate(name=name, module=name)
+            candidate = Candidate(name=name, module=name)
             problem = plugins._register(candidate, plugin)
             if problem is not None:
                 raise PluginLoadError(str(problem), plugin=name) from problem.error
@@ -229,7 +170,7 @@ class Plugins:
             try:
                 call(plan=plan)
             except Exception as error:
-                msg = f"plugin {name!r} stopped the apply before the first write: {_text(error)}"
+                msg = f"plugin {name!r} stopped the apply before the first write: {text_of(error)}"
                 raise PluginError(msg, plugin=name) from error
 
     def after_apply(self, plan: Plan, report: ApplyReport) -> tuple[str, ...]:
@@ -244,7 +185,7 @@ class Plugins:
             try:
                 call(plan=plan, report=report)
             except Exception as error:  # noqa: BLE001 - an observer cannot undo what was done
-                warnings.append(f"plugin {name!r} failed after the apply: {_text(error)}")
+                warnings.append(f"plugin {name!r} failed after the apply: {text_of(error)}")
         return tuple(warnings)
 
     # --- listing ------------------------------------------------------------------------------
@@ -269,11 +210,11 @@ class Plugins:
             detail = (
                 f"another plugin offers {what} too" if what else problem.message if problem else ""
             )
-            rows.append(_info(candidate, state, detail, offers.get(candidate.name, ())))
+            rows.append(info_of(candidate, state, detail, offers.get(candidate.name, ())))
         rows += [
-            _info(c, "clash", f"another plugin is the {what} too") for c, what in clashes.items()
+            info_of(c, "clash", f"another plugin is the {what} too") for c, what in clashes.items()
         ]
-        rows += [_info(candidate, "disabled") for candidate in self._disabled]
+        rows += [info_of(candidate, "disabled") for candidate in self._disabled]
         rows += [
             PluginInfo(
                 name=p.name,
@@ -288,9 +229,9 @@ class Plugins:
 
     # --- loading ------------------------------------------------------------------------------
 
-    def _load_found(self, candidates: list[_Candidate]) -> None:
+    def _load_found(self, candidates: list[Candidate]) -> None:
         barred = {name.strip() for name in os.environ.get(DISABLE, "").split(",")}
-        by_name: dict[str, list[_Candidate]] = {}
+        by_name: dict[str, list[Candidate]] = {}
         for candidate in sorted(candidates, key=lambda c: (c.name, c.distribution, c.module)):
             out = candidate.name in barred or ("*" in barred and candidate.distribution != _OWN)
             if out:
@@ -305,21 +246,21 @@ class Plugins:
             try:
                 plugin = candidate.load() if candidate.load else None
             except (Exception, SystemExit) as error:  # noqa: BLE001 - importing runs others' code
-                message = f"cannot be imported: {_text(error)}"
-                self._problems.append(_problem(candidate, "import", message, error))
+                message = f"cannot be imported: {text_of(error)}"
+                self._problems.append(problem_of(candidate, "import", message, error))
                 continue
             problem = self._register(candidate, plugin)
             if problem is not None:
                 self._problems.append(problem)
 
-    def _register(self, candidate: _Candidate, plugin: Any) -> PluginProblem | None:  # noqa: ANN401
+    def _register(self, candidate: Candidate, plugin: Any) -> PluginProblem | None:  # noqa: ANN401
         """Register one plugin, or say why not; pluggy lets most mistakes pass."""
-        for mistake in _unmarked(plugin):
-            return _problem(candidate, "register", mistake)
+        for mistake in unmarked(plugin):
+            return problem_of(candidate, "register", mistake)
         try:
             self._manager.register(plugin, name=candidate.name)
         except Exception as error:  # noqa: BLE001 - pluggy's own, and what a plugin's attributes raise
-            return _problem(candidate, "register", _text(error), error)
+            return problem_of(candidate, "register", text_of(error), error)
         known = [name for name in hookspecs.__all__ if name.startswith(f"{hookspecs.NAME}_")]
         callers = self._manager.get_hookcallers(plugin) or []
         for caller in callers:
@@ -328,10 +269,10 @@ class Plugins:
                 self._manager.unregister(plugin)
                 near = nearest(caller.name, known)
                 guess = f"; did you mean {near!r}?" if near else ""
-                return _problem(candidate, "register", f"unknown hook {caller.name!r}{guess}")
+                return problem_of(candidate, "register", f"unknown hook {caller.name!r}{guess}")
         if not callers:
             self._manager.unregister(plugin)
-            return _problem(candidate, "register", "has no hook")
+            return problem_of(candidate, "register", "has no hook")
         self._loaded[candidate.name] = candidate
         self._objects[candidate.name] = plugin
         return None
@@ -346,26 +287,26 @@ class Plugins:
 
     def _records(self, kind: str, hook: str, record: type[Record]) -> Mapping[str, Record]:
         if self._clashes:
-            raise _clash(*self._clashes[0])
+            raise clash_of(*self._clashes[0])
         found: dict[str, Record] = {}
         for name, call in self._callers(hook):
             candidate = self._loaded[name]
             try:
                 items = [item for result in call() for item in result]
             except (Exception, SystemExit) as error:  # noqa: BLE001 - others' code
-                message = f"{hook} failed: {_text(error)}"
-                self._problems.append(_problem(candidate, hook, message, error))
+                message = f"{hook} failed: {text_of(error)}"
+                self._problems.append(problem_of(candidate, hook, message, error))
                 continue
-            wrong = [mistake for item in items if (mistake := _misfit(item, record))]
+            wrong = [mistake for item in items if (mistake := misfit(item, record))]
             if wrong:
-                self._problems.append(_problem(candidate, hook, f"{hook} returned {wrong[0]}"))
+                self._problems.append(problem_of(candidate, hook, f"{hook} returned {wrong[0]}"))
                 continue
             for item in items:
                 other = self._owners.setdefault((kind, item.name), candidate)
                 if other is not candidate or item.name in found:
                     clash = (f"{kind} {item.name!r}", other, candidate)
                     self._clashes.append(clash)
-                    raise _clash(*clash)
+                    raise clash_of(*clash)
                 found[item.name] = item
         return MappingProxyType(found)
 
@@ -384,84 +325,3 @@ class Plugins:
         return UnknownPluginError(
             f"no plugin offers the platform {name!r}", plugin=name, hint="; ".join(hints)
         )
-
-
-def _candidate(point: EntryPoint) -> _Candidate:
-    return _Candidate(
-        name=point.name,
-        distribution=point.dist.name if point.dist else "",
-        version=point.dist.version if point.dist else "",
-        module=point.value,
-        load=point.load,
-    )
-
-
-def _problem(
-    candidate: _Candidate, phase: str, message: str, error: BaseException | None = None
-) -> PluginProblem:
-    return PluginProblem(
-        name=candidate.name,
-        distribution=candidate.distribution,
-        version=candidate.version,
-        phase=phase,
-        message=message,
-        error=error,
-    )
-
-
-def _info(
-    candidate: _Candidate, state: str, detail: str = "", offers: Iterable[str] = ()
-) -> PluginInfo:
-    return PluginInfo(
-        name=candidate.name,
-        distribution=candidate.distribution,
-        version=candidate.version,
-        module=candidate.module,
-        state=state,
-        offers=tuple(sorted(offers)),
-        detail=detail,
-    )
-
-
-def _clash(what: str, one: _Candidate, other: _Candidate) -> PluginClashError:
-    msg = f"{what} is offered twice: by {one.owner} and by {other.owner}"
-    hint = f"uninstall one of them, or leave one out with {DISABLE}"
-    return PluginClashError(msg, plugin=other.name, hint=hint)
-
-
-def _misfit(item: Any, record: type) -> str:  # noqa: ANN401 - whatever a plugin returned
-    if not isinstance(item, record):
-        return f"{type(item).__name__}, not {record.__name__}"
-    if isinstance(item, PlatformSpec) and not attrs.has(item.settings):
-        return f"a platform {item.name!r} whose settings are no attrs class"
-    return ""
-
-
-def _unmarked(plugin: Any) -> Iterator[str]:  # noqa: ANN401 - a module or any object
-    """Yield what pluggy ignores without a word: hooks without our marker."""
-    own = f"{hookspecs.NAME}_impl"
-    names = vars(plugin) if isinstance(plugin, ModuleType) else dir(type(plugin))
-    for name in sorted(names):
-        if not name.startswith(f"{hookspecs.NAME}_"):
-            continue
-        value = getattr(plugin, name, None)
-        function = getattr(value, "__func__", value)
-        if not callable(function) or hasattr(function, own):
-            continue
-        if getattr(function, "__module__", "") == hookspecs.__name__:
-            continue
-        foreign = (
-            [
-                key.removesuffix("_impl")
-                for key, options in vars(function).items()
-                if key.endswith("_impl") and isinstance(options, dict)
-            ]
-            if hasattr(function, "__dict__")
-            else []
-        )
-        why = f"is marked for {foreign[0]!r}" if foreign else "is not marked"
-        yield f"{name} {why}; mark it with infometis_sdk.hookspecs.hookimpl"
-
-
-def _text(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__
