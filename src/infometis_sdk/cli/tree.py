@@ -212,7 +212,7 @@ def _row(
     clock = f" {span(seconds)}"
     line = Text(no_wrap=True)
     line.append(*stem)
-    line.append(name, "bold" if bold else "")
+    line.append(" ".join(name.split()), "bold" if bold else "")
     if detail:
         line.append(f"  {detail}", "dim")
     # Room for the ^C that a terminal echoes: if that wrapped, the drawing would lose its place.

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.unit.cli.running import Runner, ran
+
+from infometis_sdk.cli import main
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,10 +25,20 @@ def run(
     return partial(ran, capsys)
 
 
+@pytest.fixture(scope="session")
+def made_project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make the project of ``infometis init demo`` once."""
+    root = tmp_path_factory.mktemp("made") / "demo"
+    assert main(["init", str(root)]) == 0
+    return root
+
+
 @pytest.fixture
-def project(run: Runner, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Make the project of ``infometis init demo`` and stand in it."""
-    monkeypatch.chdir(tmp_path)
-    assert run("init", "demo").code == 0
+def project(
+    run: Runner, made_project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """Stand in a project of ``infometis init demo`` that is the test's own."""
+    del run
+    shutil.copytree(made_project, tmp_path / "demo")
     monkeypatch.chdir(tmp_path / "demo")
     return tmp_path / "demo"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 import pytest
 import yaml
+from tests.unit.cli.running import ending_of
 
 from infometis_sdk import errors
 from infometis_sdk.errors import (
@@ -27,7 +28,6 @@ from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.plan import Plan
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport, HealthItem, HealthReport, Outcome
-from tests.unit.cli.running import ending_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,8 +92,10 @@ def test_faults_are_all_told_with_place_and_cure(capsys: pytest.CaptureFixture[s
     done = ending_of(ProjectError(FAULTS), capsys)
     assert done.err.splitlines() == [
         "error: 2 faults found",
-        "  environments/dev.yaml:7: values.kafka.replcias: unknown parameter 'replcias'; "
-        "legal: replicas, memory; did you mean 'replicas'?",
+        (
+            "  environments/dev.yaml:7: values.kafka.replcias: unknown parameter 'replcias'; "
+            "legal: replicas, memory; did you mean 'replicas'?"
+        ),
         "  infometis.yaml:2: the wrong type; found 7",
     ]
     assert done.out == ""
@@ -136,7 +138,7 @@ def test_programs_get_one_document_also_of_an_error(
 
 
 def test_what_nobody_foresaw_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
-    """A bug is named as one, with its place and the way to more; its text cannot fill the screen."""
+    """A bug is named as one, with its place and the way to more; its text stays on the line."""
     done = ending_of(KeyError("a\nb"), capsys)
     what, hint = done.err.splitlines()
     assert done.code == 1
