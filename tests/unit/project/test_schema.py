@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 from attrs import frozen
+from jsonschema import Draft202012Validator
 
+from infometis_sdk._yaml import load_yaml
 from infometis_sdk.ports.platform import PlatformSpec
 from infometis_sdk.project import environments, loader, services
 from infometis_sdk.project.schema import schemas, write_schemas
+from infometis_sdk.scaffold import project_texts
 
 NAMES = ("environment", "local", "lock", "project", "service")
 
@@ -104,3 +107,60 @@ def test_schemas_are_written(tmp_path: Any) -> None:
     assert set(write_schemas(tmp_path)) == {f"{name}.json" for name in NAMES}
     shipped = files("infometis_sdk").joinpath("schemas", "lock.json").read_text()
     assert (tmp_path / "lock.json").read_text() == shipped
+
+
+def complaints(name: str, text: str) -> list[str]:
+    """Return what an editor would underline: path and message."""
+    document, faults = load_yaml(text)
+    assert faults == ()
+    assert document is not None
+    validator = Draft202012Validator(schemas()[name])
+    return sorted(
+        f"{error.json_path}: {error.message}" for error in validator.iter_errors(document.data)
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_schemas_are_schemas(name: str) -> None:
+    """Each keeps the rules of its own draft."""
+    Draft202012Validator.check_schema(schemas()[name])
+
+
+@pytest.mark.parametrize("service", ["elasticsearch", "grafana", "kafka", "nifi"])
+def test_descriptors_of_the_catalogue_fit(service: str) -> None:
+    """What the SDK ships is what its own schema describes."""
+    text = files("infometis_sdk").joinpath("catalogue", service, "service.yaml").read_text()
+    assert complaints("service", text) == []
+
+
+def test_files_of_a_new_project_fit() -> None:
+    """What init writes is what editors accept."""
+    texts = project_texts("demo", "demo-abcdef")
+    assert complaints("project", texts["infometis.yaml"]) == []
+    assert complaints("environment", texts["environments/dev.yaml"]) == []
+    assert complaints("environment", texts["environments/prod.yaml"]) == []
+    assert complaints("local", "values: {kafka: {replicas: 3}}") == []
+    assert (
+        complaints("project", "format: infometis.io/project/v1\nname: a\nservices:\n  a:\n") == []
+    )
+
+
+def test_editors_underline_what_loading_refuses() -> None:
+    """A misspelt key, a wrong word, a wrong type and a secret in plain sight."""
+    text = """
+format: infometis.io/environment/v1
+mode: sharde
+protected: "yes"
+valuse: {}
+patches: [{kind: Deployment, path: spec.replicas}]
+credentials:
+  grafana.admin: {password: hunter2}
+  kafka.admin: secret:existing
+"""
+    assert sorted(line.partition(":")[0] for line in complaints("environment", text)) == [
+        "$",
+        "$.credentials['grafana.admin']",
+        "$.mode",
+        "$.patches[0]",
+        "$.protected",
+    ]
