@@ -10,22 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from attrs import frozen
 
 from infometis_sdk.engine.fieldset import (
     Owner,
     Path,
     display,
     entries,
-    owned_leaves,
     ours,
+    owned_leaves,
     value_at,
 )
 from infometis_sdk.engine.fingerprint import NOISE
-from infometis_sdk.model.environment import DriftPolicy
 from infometis_sdk.model.plan import Decision
 
-__all__ = ("CONTROLLERS", "DEPLOYERS", "PEOPLE", "additions", "classify", "decide")
+if TYPE_CHECKING:
+    from infometis_sdk.model.environment import DriftPolicy
+
+__all__ = ("CONTROLLERS", "DEPLOYERS", "PEOPLE", "additions", "classify", "decide", "deployer")
 
 PEOPLE = (
     "kubectl*",
@@ -82,7 +86,13 @@ def _path_like(path: str, pattern: str) -> bool:
 
 
 def classify(
-    owner: Owner, path: str, *, policy: DriftPolicy, autoscaled: bool, protected: bool, adopted: bool
+    owner: Owner,
+    path: str,
+    *,
+    policy: DriftPolicy,
+    autoscaled: bool,
+    protected: bool,
+    adopted: bool,
 ) -> tuple[str, str]:
     """Decide about one field that ``owner`` holds and we want to be otherwise.
 
@@ -98,17 +108,14 @@ def classify(
         ``overrule``, ``yield`` or ``stop``, and why.
 
     """
-    for triple in policy.yield_to:
-        manager, _, rest = triple.partition(":")
-        subresource, _, pattern = rest.partition(":")
+    if _allowed(owner, path, policy):
+        return "yield", "policies.drift.yield_to allows it"
+    for manager, subresource, pattern in CONTROLLERS:
         if (
-            fnmatchcase(owner.manager, manager)
+            owner.manager == manager
             and owner.subresource == subresource
             and _path_like(path, pattern)
         ):
-            return "yield", "policies.drift.yield_to allows it"
-    for manager, subresource, pattern in CONTROLLERS:
-        if owner.manager == manager and owner.subresource == subresource and _path_like(path, pattern):
             if pattern == "spec.replicas" and not autoscaled:
                 return "overrule", "no autoscaler drives this object any more"
             return "yield", "a known controller holds it"
@@ -169,27 +176,106 @@ def _rank(decision: Decision) -> int:
 
 
 def additions(
-    desired: Mapping[str, Any], live: Mapping[str, Any], manager: str
+    desired: Mapping[str, Any], live: Mapping[str, Any], manager: str, policy: DriftPolicy
 ) -> Iterator[tuple[Path, Owner, Any]]:
-    """Yield fields that others added to an object of ours: path, who, and the live value.
+    """Yield what others added to an object of ours: path, who, and the live value.
 
-    Fields that the API server's own controllers keep, the annotation with which
-    ``kubectl rollout restart`` restarts pods, and known noise are not additions.
+    A list item or a structure that is all theirs is one addition, not one for each of its leaves.
+    What the API server's own controllers keep, what ``policies.drift.yield_to`` allows, the
+    annotation with which ``kubectl rollout restart`` restarts pods, and known noise are none.
     """
-    mine = ours(live, manager)
-    held = {path for path, _ in owned_leaves(live, mine)} if mine else set()
-    for owner in entries(live):
+    others = [
+        owner
+        for owner in entries(live)
+        if not (owner.manager == manager and owner.operation == "Apply" and not owner.subresource)
+    ]
+    fixed = [o.fields for o in others if o.subresource or _like(o.manager, _SYSTEM)]
+    for owner in others:
         if owner.subresource or _like(owner.manager, _SYSTEM):
             continue
-        if owner.manager == manager and owner.operation == "Apply":
-            continue
-        for path, value in owned_leaves(live, owner.fields):
-            if path in held or value is None or path[-1] in NOISE:
-                continue
-            if path[0] == "status" or path[:2] == ("metadata", "finalizers"):
-                continue
-            if value_at(desired, path) is not None:
-                continue
-            if path[-1] == "kubectl.kubernetes.io/restartedAt":
-                continue
-            yield path, owner, value
+        node = _Node(
+            tree=owner.fields, have=live, want=desired, mine=ours(live, manager), fixed=tuple(fixed)
+        )
+        for path, value in _extra(node):
+            if not _allowed(owner, display(path), policy):
+                yield path, owner, value
+
+
+@frozen(kw_only=True)
+class _Node:
+    """One place in an object, as everybody sees it; ``None`` where it is absent for somebody.
+
+    Attributes:
+        tree: the field tree of the one whose additions are looked for.
+        have: live value.
+        want: desired value.
+        mine: our field tree.
+        fixed: field trees of those whose fields are never taken away.
+
+    """
+
+    tree: Mapping[str, Any]
+    have: Any
+    want: Any
+    mine: Mapping[str, Any] | None
+    fixed: tuple[Mapping[str, Any], ...] = ()
+    path: Path = ()
+
+    def child(self, key: str) -> _Node:
+        """Return the place below, by a key of the field tree."""
+        step = {"f:": key[2:], "k:": f"[{key[2:]}]", "v:": f"[={key[2:]}]"}.get(
+            key[:2], f"[={key}]"
+        )
+        return _Node(
+            tree=self.tree[key],
+            have=value_at(self.have, (step,)),
+            want=None if self.want is None else value_at(self.want, (step,)),
+            mine=None if self.mine is None else self.mine.get(key),
+            fixed=tuple(tree[key] for tree in self.fixed if key in tree),
+            path=(*self.path, step),
+        )
+
+
+def _extra(node: _Node) -> Iterator[tuple[Path, Any]]:
+    if node.have is None or _noise(node.path):
+        return
+    theirs = node.want is None and node.mine is None
+    children = [key for key in node.tree if key != "."]
+    # Maps of labels and annotations belong to everybody, one key each.
+    whole = len(node.path) > 1 and node.path[-1] not in ("annotations", "labels") and not node.fixed
+    if not children or (theirs and whole):
+        if theirs:
+            yield node.path, node.have
+        return
+    for key in children:
+        yield from _extra(node.child(key))
+
+
+def _noise(path: Path) -> bool:
+    if not path:
+        return False
+    return (
+        path[0] == "status"
+        or path[:2] == ("metadata", "finalizers")
+        or path[-1] in NOISE
+        or path[-1] == "kubectl.kubernetes.io/restartedAt"
+    )
+
+
+def _allowed(owner: Owner, path: str, policy: DriftPolicy) -> bool:
+    """Whether the environment leaves this field to this manager."""
+    for triple in policy.yield_to:
+        manager, _, rest = triple.partition(":")
+        subresource, _, pattern = rest.partition(":")
+        if (
+            fnmatchcase(owner.manager, manager)
+            and owner.subresource == subresource
+            and _path_like(path, pattern)
+        ):
+            return True
+    return False
+
+
+def deployer(owner: Owner) -> bool:
+    """Whether another deployer wrote it: what such a one added is shown and never taken away."""
+    return _like(owner.manager, DEPLOYERS)

@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.autoscaling import autoscaled_keys, without_scaled_replicas
 from infometis_sdk.engine.conflicts import additions
 from infometis_sdk.engine.examine import Examination, Rules, examine, state_of
 from infometis_sdk.engine.fieldset import Owner, Path, display, entries, owned_leaves, proven
 from infometis_sdk.engine.live import Live, observe
 from infometis_sdk.engine.marks import DIGEST, manager_of
 from infometis_sdk.engine.parallel import parallel
-from infometis_sdk.engine.plan import autoscaled_keys, desired_objects, without_scaled_replicas
+from infometis_sdk.engine.plan import desired_objects
 from infometis_sdk.engine.prune import members
 from infometis_sdk.engine.release import ServiceRecord, latest, read_releases
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import DriftItem, DriftReport
-from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import Manifest, ManifestSet
-from infometis_sdk.ports.cluster import Cluster
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.model.stack import Manifest, ManifestSet
+    from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("drift",)
 
@@ -53,7 +56,8 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         manifests.namespace,
         ((m.ref, m.singleton) for m in manifests.manifests),
         run,
-        secrets=bool(manifests.credentials),
+        secrets=bool(manifests.credentials)
+        or any(m.ref.kind == "Secret" for m in manifests.manifests),
     )
     manager = manager_of(manifests.stack_id)
     scaled = autoscaled_keys(cluster, manifests, live, run)
@@ -69,7 +73,7 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         if have is None:
             return [_missing(manifest, manifests, deployed)]
         if proven(obj, have, manager):
-            foreign = tuple(additions(obj, have, manager))
+            foreign = tuple(additions(obj, have, manager, manifests.environment.policies.drift))
             return list(_foreign(manifest, foreign))
         run.check("looking for drift")
         rules = Rules(
@@ -132,7 +136,9 @@ def _leftovers(manifests: ManifestSet, live: Live) -> Iterator[DriftItem]:
             )
 
 
-def _foreign(manifest: Manifest, foreign: tuple[tuple[Path, Owner, Any], ...]) -> Iterator[DriftItem]:
+def _foreign(
+    manifest: Manifest, foreign: tuple[tuple[Path, Owner, Any], ...]
+) -> Iterator[DriftItem]:
     for path, owner, value in foreign:
         yield DriftItem(
             ref=manifest.ref,
@@ -251,4 +257,3 @@ def _text(manifest: Manifest, path: str, value: Any) -> str:  # noqa: ANN401 - a
     if manifest.ref.kind == "Secret" and path.startswith(("data", "stringData")):
         return "(secret)"
     return value if isinstance(value, str) else repr(value)
-

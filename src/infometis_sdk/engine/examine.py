@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -23,10 +23,21 @@ from infometis_sdk.errors import (
 from infometis_sdk.model.environment import DriftPolicy
 from infometis_sdk.model.plan import Change, Decision
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Cluster, Write
 
-__all__ = ("Examination", "Rules", "about_object", "changes", "dry_run", "examine", "replaceable", "state_of")
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
+
+__all__ = (
+    "Examination",
+    "Rules",
+    "about_object",
+    "changes",
+    "dry_run",
+    "examine",
+    "replaceable",
+    "state_of",
+)
 
 _REPLACEABLE = frozenset({"Job", "Deployment", "StatefulSet", "DaemonSet"})
 """Kinds that may be deleted and made again: nothing of theirs is lost but their pods
@@ -38,7 +49,7 @@ class Rules:
     """What decides about conflicts on one object."""
 
     manager: str
-    policy: DriftPolicy = DriftPolicy()
+    policy: DriftPolicy = field(factory=DriftPolicy)
     protected: bool = False
     adopted: bool = False
     autoscaled: bool = False
@@ -63,11 +74,13 @@ class Examination:
     decisions: tuple[Decision, ...] = field(default=(), converter=tuple[Decision, ...])
     problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     warnings: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
-    foreign: tuple[tuple[Path, Owner, Any], ...] = field(default=(), converter=tuple[tuple[Path, Owner, Any], ...])
+    foreign: tuple[tuple[Path, Owner, Any], ...] = field(
+        default=(), converter=tuple[tuple[Path, Owner, Any], ...]
+    )
 
 
 def about_object(error: ClusterError) -> bool:
-    """Whether an error is the API server's (or a webhook's) word on one object, not on us or the line.
+    """Whether an error is the word of the API server or a webhook on one object, not on us.
 
     A broken admission webhook answers 500 for the object that it should have judged.
     """
@@ -104,7 +117,13 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
 
 
 def dry_run(
-    cluster: Cluster, ref: ObjectRef, payload: Mapping[str, Any], manager: str, run: Run, *, force: bool
+    cluster: Cluster,
+    ref: ObjectRef,
+    payload: Mapping[str, Any],
+    manager: str,
+    run: Run,
+    *,
+    force: bool,
 ) -> tuple[Mapping[str, Any], tuple[str, ...]]:
     """Ask what a server-side apply would give; nothing is changed.
 
@@ -134,7 +153,7 @@ def examine(
 
     """
     ref = ObjectRef.of(desired)
-    foreign = tuple(additions(desired, live, rules.manager))
+    foreign = tuple(additions(desired, live, rules.manager, rules.policy))
     payload: Any = desired
     force = False
     decisions: tuple[Decision, ...] = ()
@@ -207,7 +226,7 @@ def _lacking(desired: Mapping[str, Any], live: Mapping[str, Any]) -> tuple[Chang
     return tuple(c for c in changes(live, desired) if c.op != "remove")
 
 
-def _refused(  # noqa: PLR0913 - the parts of one Examination
+def _refused(
     desired: Mapping[str, Any],
     live: Mapping[str, Any],
     payload: Mapping[str, Any],
@@ -233,13 +252,13 @@ def _reason(error: ClusterError) -> str:
 def replaceable(ref: ObjectRef, error: InvalidError) -> bool:
     """Whether a refusal is about an immutable field of a kind that may be made again.
 
-    Flux takes every refusal for that and would delete on a plain validation error; we read the causes.
+    Flux takes every refusal for that and would delete on a plain validation error;
+    we read the causes.
     """
     if ref.kind not in _REPLACEABLE:
         return False
-    texts = [error.message, *(str(cause.get("message", "")) for cause in error.causes)]
-    return any(
+    texts = [str(cause.get("message", "")) for cause in error.causes] or [error.message]
+    # Every cause: where something else is wrong too, the new object could not be made.
+    return all(
         "field is immutable" in text or "updates to statefulset spec" in text for text in texts
     )
-
-

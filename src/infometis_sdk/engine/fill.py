@@ -148,8 +148,10 @@ def _annotation(payload: Object) -> str:
 
 
 def _chosen(job: Job, materials: Materials) -> list[BoundCredential]:
+    """Return the credentials of the services in scope, and those of others that they read."""
     scope = job.plan.scope
-    return [b for b in materials.credentials if not scope or b.service in scope]
+    read = {name for item in job.plan.items for name in item.reads}
+    return [b for b in materials.credentials if not scope or b.service in scope or b.secret in read]
 
 
 def _is_given(ref: Any) -> bool:  # noqa: ANN401 - a SecretRef

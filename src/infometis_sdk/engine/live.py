@@ -1,9 +1,9 @@
-"""What is in the cluster now: one LIST per kind and namespace, and a GET only for what it did not hold."""
+"""What is in the cluster now: one LIST per kind and namespace, a GET only for what that lacks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -13,8 +13,10 @@ from infometis_sdk.engine.marks import PART_OF, STACK
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.errors import ForbiddenError, UnknownKindError
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
-from infometis_sdk.ports.cluster import Cluster
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("FEW", "Live", "observe")
 
@@ -62,6 +64,11 @@ class _Query:
     kind: str
     namespace: str
     labels: str
+
+    @property
+    def identity(self) -> tuple[str, str, str, str]:
+        """What is asked for, whatever the version."""
+        return (self.api_version.rpartition("/")[0], self.kind, self.namespace, self.labels)
 
 
 def observe(
@@ -128,19 +135,20 @@ def observe(
             else:
                 found.update((ObjectRef.of(obj).key, obj) for obj in answer)
 
-    first = sorted(queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.api_version, q.namespace))
+    first = sorted(
+        queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.api_version, q.namespace)
+    )
     collect(first)
     parent = found.pop(("", "ConfigMap", home, parent_name(stack_id)), None)
     inventory = read_inventory(parent, stack_id) if parent else None
     if inventory:
-        asked = {(q.kind, q.namespace) for q in queries}
-        collect(
-            [
-                _Query(api_version=v, kind=k, namespace=ns, labels=shared if single else stack)
-                for v, k, ns, single in inventory.kinds
-                if (k, ns) not in asked
-            ]
-        )
+        # An object is served by all versions of its group, so the version does not matter.
+        asked = {q.identity for q in queries}
+        more = [
+            _Query(api_version=v, kind=k, namespace=ns, labels=shared if single else stack)
+            for v, k, ns, single in inventory.kinds
+        ]
+        collect(list({q.identity: q for q in more if q.identity not in asked}.values()))
     missing_namespaces: set[str] = set()
     _find_by_name(cluster, [ref for ref, _ in desired], run, found, missing_namespaces, unserved)
     return Live(
@@ -154,7 +162,9 @@ def observe(
 
 
 def _query(ref: ObjectRef, labels: str) -> _Query:
-    return _Query(api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, labels=labels)
+    return _Query(
+        api_version=ref.api_version, kind=ref.kind, namespace=ref.namespace, labels=labels
+    )
 
 
 def _find_by_name(
@@ -180,7 +190,9 @@ def _find_by_name(
         except ForbiddenError:
             return {}  # a guest may not look; the namespace was assigned, so it is there
 
-    for name, obj in zip(unknown, parallel(space, unknown, run, "looking for namespaces"), strict=True):
+    for name, obj in zip(
+        unknown, parallel(space, unknown, run, "looking for namespaces"), strict=True
+    ):
         if obj is None:
             missing_namespaces.add(name)
         elif obj and any(r.kind == "Namespace" and r.name == name for r in absent):

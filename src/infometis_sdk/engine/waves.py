@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from infometis_sdk.engine.established import wait_established
+from infometis_sdk.engine.held import held_up
 from infometis_sdk.engine.job import REMOVING, Job, skipped
 from infometis_sdk.engine.occupied import still_needed
 from infometis_sdk.engine.order import apply_rank, delete_rank
@@ -137,21 +138,3 @@ def _await_gone(job: Job, done: Sequence[tuple[PlanItem, Outcome]]) -> dict[str,
             msg = f"no time left: {text}"
             raise DeadlineError(msg, hint="mend what holds it up and run this again") from error
     return {}
-
-
-def held_up(obj: Object) -> str:
-    """Return what keeps an object that is being deleted.
-
-    Example:
-        >>> held_up({"metadata": {"finalizers": ["example/backup"]}})
-        'is being deleted, held up by finalizer example/backup'
-
-    """
-    said = [
-        str(c.get("message", ""))
-        for c in (obj.get("status") or {}).get("conditions") or ()
-        if c.get("status") == "True" and str(c.get("type", "")).startswith("Namespace")
-    ]
-    names = obj["metadata"].get("finalizers") or (obj.get("spec") or {}).get("finalizers") or ()
-    what = [*said, *(f"finalizer {name}" for name in names if not said)]
-    return f"is being deleted, held up by {'; '.join(what) or 'nothing that shows'}"
