@@ -255,6 +255,14 @@ def test_images_are_pinned(rendered: list[Object]) -> None:
         assert tag[0].isdigit()
 
 
+def test_mounted_secrets_are_for_the_pods_group_only(rendered: list[Object]) -> None:
+    """Files of Secrets can be read by the group of the pod and by nobody else."""
+    for pod in pods(rendered):
+        for volume in pod["volumes"]:
+            if "secret" in volume:
+                assert volume["secret"]["defaultMode"] == 0o440
+
+
 def test_no_secret_is_rendered(rendered: list[Object]) -> None:
     """No Secret object and no literal password is among the rendered objects."""
     assert not [obj for obj in rendered if obj["kind"] == "Secret"]
