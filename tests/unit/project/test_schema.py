@@ -151,7 +151,7 @@ def test_editors_underline_what_loading_refuses() -> None:
 format: infometis.io/environment/v1
 mode: sharde
 protected: "yes"
-valuse: {}
+vals: {}
 patches: [{kind: Deployment, path: spec.replicas}]
 credentials:
   grafana.admin: {password: hunter2}
