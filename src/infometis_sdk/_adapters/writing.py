@@ -133,6 +133,7 @@ def secrets_of(write: Write) -> tuple[str, ...]:
 
     Example:
         >>> from infometis_sdk.model.reference import ObjectRef
+        >>> from infometis_sdk.ports.cluster import Write
         >>> ref = ObjectRef(api_version="v1", kind="Secret", namespace="a", name="b")
         >>> secrets_of(Write(verb="apply", ref=ref, body={"data": {"k": "aHVudGVyMg=="}}))
         ('aHVudGVyMg==', 'YUhWdWRHVnlNZz09', 'hunter2')

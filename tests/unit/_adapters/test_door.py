@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -241,6 +242,7 @@ def test_a_miss_in_many_threads_is_one_question() -> None:
 
     def discover(version: str) -> list[Resource]:
         asked.append(version)
+        time.sleep(0.1)  # as long as a request takes, so that the others come meanwhile
         return [_foo()]
 
     kinds = Kinds()
