@@ -25,7 +25,7 @@ from infometis_sdk.ports.cluster import Write
 from infometis_sdk.workspace.materials import materials
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from infometis_sdk.model.plan import Plan, PlanItem
     from infometis_sdk.model.report import ApplyReport, DriftReport
@@ -103,6 +103,24 @@ class Lab:
         assert made.empty, str(made)
         found = self.drift(wanted)
         assert not found.items, str(found)
+
+    def settled_but_foreign(self, wanted: ManifestSet) -> None:
+        """Demand that nothing is left to do, whatever others added."""
+        made = self.plan(wanted)
+        assert made.empty, str(made)
+        found = self.drift(wanted)
+        assert {i.state for i in found.items} == {"foreign"}, str(found)
+
+    def until(self, condition: Callable[[], bool], what: str, seconds: float = MINUTE) -> None:
+        """Wait until something is so."""
+        run = Run.within(seconds)
+        while not condition():
+            run.sleep(0.1, f"waiting for {what}")
+
+    @staticmethod
+    def json(data: Any) -> str:
+        """Write JSON."""
+        return json.dumps(data)
 
     def drift(self, wanted: ManifestSet) -> DriftReport:
         """Look for drift."""
