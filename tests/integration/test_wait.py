@@ -124,6 +124,7 @@ def pod_spec(**extra: Any) -> dict[str, Any]:
         "name": "main",
         "image": "example/app:1.0",
         "resources": {"requests": requests, "limits": requests},
+        "readinessProbe": {"tcpSocket": {"port": 80}},
     }
     return {"containers": [container], **extra}
 

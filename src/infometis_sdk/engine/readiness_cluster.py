@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infometis_sdk.engine.verdict import Context, Verdict, condition, failing, progressing, ready
+from infometis_sdk.engine.verdict import (
+    CONFIRM_SECONDS,
+    Context,
+    Verdict,
+    condition,
+    failing,
+    progressing,
+    ready,
+)
 
 __all__ = (
     "AUTOSCALER_SECONDS",
@@ -67,7 +75,7 @@ def service(obj: Object, context: Context) -> Verdict:
     if kind == "LoadBalancer" and context.load_balancer:
         if not ((obj.get("status") or {}).get("loadBalancer") or {}).get("ingress"):
             return progressing("it has no load balancer address yet")
-        return ready(confirm=True)
+        return ready(confirm=CONFIRM_SECONDS)
     # Without that proof nothing is waited for: on a cluster without load balancers the address
     # never comes, and Argo CD and Helm hang there.
     if context.require_endpoints and spec.get("selector") and not context.endpoints:
@@ -103,7 +111,7 @@ def api_service(obj: Object, context: Context) -> Verdict:
     del context
     available = condition(obj, "Available")
     if available["status"] == "True":
-        return ready("available", confirm=True)
+        return ready("available", confirm=CONFIRM_SECONDS)
     return progressing(f"not available yet: {available.get('message') or available.get('reason')}")
 
 
@@ -118,8 +126,8 @@ def autoscaler(obj: Object, context: Context) -> Verdict:
     if active["reason"] == "ScalingDisabled":
         return Verdict(state="suspended", reason="its target has 0 replicas: scaling is off")
     if able["status"] == "True" and active["status"] != "False":
-        confirm = (obj.get("status") or {}).get("observedGeneration") is None
-        return ready("able to scale", confirm=confirm)
+        known = (obj.get("status") or {}).get("observedGeneration") is not None
+        return ready("able to scale", confirm=0.0 if known else CONFIRM_SECONDS)
     return progressing(str(active.get("message") or able.get("message") or "no metrics yet"))
 
 

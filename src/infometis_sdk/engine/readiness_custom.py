@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infometis_sdk.engine.verdict import Context, Verdict, condition, failing, progressing, ready
+from infometis_sdk.engine.verdict import (
+    CONFIRM_SECONDS,
+    Context,
+    Verdict,
+    condition,
+    failing,
+    progressing,
+    ready,
+)
 
 __all__ = ("HEALTH_RED_SECONDS", "UNKNOWN_SECONDS", "custom", "eck_elasticsearch", "strimzi_kafka")
 
@@ -26,10 +34,10 @@ def custom(obj: Object, context: Context) -> Verdict:
     """
     found = condition(obj, "Ready")
     status = obj.get("status") or {}
-    confirm = status.get("observedGeneration") is None
     told = ": ".join(str(found[k]) for k in ("reason", "message") if found.get(k))
     if found["status"] == "True":
-        return ready(told, confirm=confirm)
+        known = status.get("observedGeneration") is not None
+        return ready(told, confirm=0.0 if known else CONFIRM_SECONDS)
     if found["status"]:
         return progressing(f"not ready: {told}" if told else "not ready")
     if not status and context.has_status is False:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from infometis_sdk.engine.verdict import Context, Verdict, condition, failing, progressing, ready
+from infometis_sdk.engine.verdict import (
+    CONFIRM_SECONDS,
+    Context,
+    Verdict,
+    condition,
+    failing,
+    progressing,
+    ready,
+)
 
 __all__ = (
     "AUTOSCALED_SECONDS",
@@ -13,6 +21,7 @@ __all__ = (
     "CRASH_LOOP_SECONDS",
     "IMAGE_PULL_SECONDS",
     "REPLICA_FAILURE_SECONDS",
+    "UNPROVED_SECONDS",
     "UNSCHEDULABLE_SECONDS",
     "VOLUME_SECONDS",
     "daemon_set",
@@ -42,6 +51,10 @@ VOLUME_SECONDS = 60.0
 REPLICA_FAILURE_SECONDS = 60.0
 """A quota may be freed by pods that are still terminating."""
 
+UNPROVED_SECONDS = 3.0
+"""A container without a readiness probe counts as ready while it runs, also the moment before it
+crashes. The kubelet notices its end within about a second, and reports that within another."""
+
 _NEVER = frozenset({"ErrImageNeverPull", "InvalidImageName", "CreateContainerConfigError"})
 _PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "ImageInspectError", "RegistryUnavailable"})
 _CRASH = frozenset({"CrashLoopBackOff"})
@@ -65,7 +78,7 @@ def deployment(obj: Object, context: Context) -> Verdict:
     if refusal:
         return refusal
     obstacle = _rollout(obj, wanted, up)
-    return progressing(obstacle) if obstacle else ready(_pods(up, wanted))
+    return progressing(obstacle) if obstacle else ready(_pods(up, wanted), confirm=_unproved(obj))
 
 
 def _rollout(obj: Object, wanted: int, up: int) -> str:
@@ -135,7 +148,7 @@ def stateful_set(obj: Object, context: Context) -> Verdict:
         return progressing(obstacle)
     old = wanted - updated if by_hand else 0
     note = f", {old} of an old version until deleted" if old > 0 else ""
-    return ready(_pods(up, wanted) + note)
+    return ready(_pods(up, wanted) + note, confirm=_unproved(obj))
 
 
 def daemon_set(obj: Object, context: Context) -> Verdict:
@@ -153,7 +166,7 @@ def daemon_set(obj: Object, context: Context) -> Verdict:
         return progressing(f"{updated} of {wanted} pods are of the new version")
     if available != wanted:
         return progressing(f"{available} of {wanted} pods available")
-    return ready(_pods(available, wanted))
+    return ready(_pods(available, wanted), confirm=_unproved(obj))
 
 
 def replica_set(obj: Object, context: Context) -> Verdict:
@@ -210,7 +223,8 @@ def pod(obj: Object, context: Context) -> Verdict:
     if trouble:
         return trouble
     if phase == "Running" and condition(obj, "Ready")["status"] == "True":
-        return ready("running", confirm=status.get("observedGeneration") is None)
+        known = status.get("observedGeneration") is not None
+        return ready("running", confirm=max(0.0 if known else CONFIRM_SECONDS, _unproved(obj)))
     names = [c.get("name", "") for c in status.get("containerStatuses") or () if not c.get("ready")]
     if phase == "Running" and names:
         return progressing(f"container {', '.join(names)} is not ready")
@@ -290,6 +304,16 @@ def _exits(status: Object) -> str:
 def _statuses(status: Object) -> tuple[Object, ...]:
     """Return the statuses of all containers; init containers first, since they run first."""
     return (*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ()))
+
+
+def _unproved(obj: Object) -> float:
+    """Return for how long a good state has to last, since nothing in the pods proves it."""
+    spec = obj.get("spec") or {}
+    if _count(spec, "minReadySeconds") >= UNPROVED_SECONDS:
+        return 0.0
+    pod_spec = (spec.get("template") or {}).get("spec") or spec
+    containers = pod_spec.get("containers") or ()
+    return UNPROVED_SECONDS if any(not c.get("readinessProbe") for c in containers) else 0.0
 
 
 def _parts(obj: Object) -> tuple[Object, Object]:

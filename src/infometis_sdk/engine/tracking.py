@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field, frozen
 
 from infometis_sdk.engine.survey import Seen, Target
-from infometis_sdk.engine.verdict import CONFIRM_SECONDS, Verdict, progressing
+from infometis_sdk.engine.verdict import Verdict, progressing
 
 if TYPE_CHECKING:
     from infometis_sdk.engine.look import Key
@@ -154,7 +154,7 @@ class Tracker:
     def _confirm(self, verdict: Verdict, now: float) -> None:
         if self._good_at is None:
             self._good_at = now
-        if not verdict.confirm or now - self._good_at >= CONFIRM_SECONDS:
+        if now - self._good_at >= verdict.confirm:
             self.outcome = "ready"
 
     def _notice_work(self, seen: Seen) -> None:

@@ -30,7 +30,7 @@ class Verdict:
         symptom: fixed word for what must not last; empty when all goes well.
         patience: seconds for which the symptom may last.
         becomes: state once the patience is used up.
-        confirm: a good state has to be read twice, at least :data:`CONFIRM_SECONDS` apart.
+        confirm: a good state has to be read twice, at least that many seconds apart.
 
     """
 
@@ -39,7 +39,7 @@ class Verdict:
     symptom: str = ""
     patience: float = float("inf")
     becomes: str = "failed"
-    confirm: bool = False
+    confirm: float = 0.0
 
     def after(self, seconds: float) -> Verdict:
         """Return the verdict once the symptom has been seen for that long.
@@ -88,7 +88,7 @@ class Context:
     has_status: bool | None = None
 
 
-def ready(reason: str = "", *, confirm: bool = False) -> Verdict:
+def ready(reason: str = "", *, confirm: float = 0.0) -> Verdict:
     """Return a good verdict."""
     return Verdict(state="ready", reason=reason, confirm=confirm)
 

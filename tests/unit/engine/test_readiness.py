@@ -512,6 +512,19 @@ def test_unproved_good_news_is_confirmed() -> None:
     assert not readiness(known).confirm
 
 
+@pytest.mark.parametrize("kind", ["Deployment", "StatefulSet", "DaemonSet"])
+def test_pods_without_a_probe_have_to_last(kind: str) -> None:
+    """A container without a readiness probe is ready until it crashes: once is not enough."""
+    obj = {"Deployment": deployment, "StatefulSet": stateful_set, "DaemonSet": daemon_set}[kind]()
+    obj["spec"]["template"] = {"spec": {"containers": [{"name": "main"}]}}
+    assert readiness(obj).confirm == 3
+    obj["spec"]["minReadySeconds"] = 10
+    assert readiness(obj).confirm == 0
+    del obj["spec"]["minReadySeconds"]
+    obj["spec"]["template"]["spec"]["containers"][0]["readinessProbe"] = {"tcpSocket": {"port": 1}}
+    assert readiness(obj).confirm == 0
+
+
 @pytest.mark.parametrize(
     ("kind", "enough"), [("Secret", True), ("Role", True), ("Deployment", False), ("Widget", False)]
 )

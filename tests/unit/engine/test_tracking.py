@@ -97,7 +97,7 @@ def test_timeout_says_how_long_and_why() -> None:
 
 def test_good_news_that_needs_confirmation() -> None:
     """Kinds without observedGeneration are ready at the second good read, a second later."""
-    good = ready(confirm=True)
+    good = ready(confirm=1)
     assert watch((0, good), (0.5, good)).outcome == ""
     assert watch((0, good), (1, good)).outcome == "ready"
     assert watch((0, good), (0.5, progressing("")), (1.2, good)).outcome == ""
