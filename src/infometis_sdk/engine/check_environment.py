@@ -36,7 +36,7 @@ def environment_faults(project: Project, environment: Environment) -> tuple[Faul
     """Return the faults in an environment's credentials, patches and policies.
 
     Example:
-        >>> from infometis_sdk.model.environment import Policies
+        >>> from infometis_sdk.model import Environment, Policies, Project
         >>> bad = Environment("dev", policies=Policies(pod_security="strict"))
         >>> [fault.path for fault in environment_faults(Project(name="demo"), bad)]
         ['policies.pod_security']

@@ -44,6 +44,7 @@ def project_faults(
             not be read; the same.
 
     Example:
+        >>> from infometis_sdk.model import Project
         >>> faults = project_faults(Project(name="Demo"))
         >>> faults[0].path
         'name'

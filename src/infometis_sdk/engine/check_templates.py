@@ -25,6 +25,7 @@ def template_faults(service: Service) -> tuple[Fault, ...]:
     or that glues text to an expression, is at fault whatever the values are.
 
     Example:
+        >>> from infometis_sdk.model import Service
         >>> bad = Service(name="a", templates={"a.yaml.j2": "x: {{ environment }}"})
         >>> template_faults(bad)[0].origin.line
         1

@@ -19,6 +19,7 @@ def renamed(service: Service, name: str) -> Service:
     ``affects``, in endpoints and in the hosts of certificates; templates use ``name`` anyhow.
 
     Example:
+        >>> from infometis_sdk.model import Service
         >>> renamed(Service(name="kafka"), "events").name
         'events'
 
