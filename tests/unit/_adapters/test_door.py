@@ -184,6 +184,16 @@ def test_whole_objects_are_not_quoted() -> None:
     assert 'unknown field "dat"' in error.message
 
 
+@pytest.mark.parametrize("value", ['"live-s3cret"', '{"a":"live-s3cret"}', '["live-s3cret"]'])
+def test_live_values_of_secrets_are_not_quoted(value: str) -> None:
+    """What the API server calls an invalid value of a Secret may be its live value."""
+    said = f"Invalid value: {value}: must be shorter"
+    asked = Asked(verb="merge-patch", resource=SECRETS, namespace="demo", ref=REF)
+    error = refusal(_answer(422, said, [{"field": "data[p]", "message": said}]), asked)
+    assert "s3cret" not in str(error) + str(error.causes)
+    assert "must be shorter" in error.message
+
+
 def test_answers_that_are_no_status() -> None:
     """A gateway's HTML is shown in part, not parsed."""
     answer = _answer(502, "")
