@@ -8,9 +8,13 @@ import pytest
 from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from tests.unit.catalogue.stacks import PROD, Values, objects, one, rendered, services
 
+from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.configfile import parse_config
 from infometis_sdk.engine.quantity import mebibytes
+from infometis_sdk.engine.rename import renamed
+from infometis_sdk.engine.render import render
 from infometis_sdk.errors import RenderError
+from infometis_sdk.model import Environment, Project
 
 if TYPE_CHECKING:
     from infometis_sdk.model import Parameter
@@ -369,3 +373,15 @@ def test_dev_and_prod_have_the_same_core() -> None:
     """A laptop and a production cluster run the same core: their digests are equal."""
     dev, prod = rendered(), rendered(PROD)
     assert dev.digests == prod.digests
+
+
+def test_a_service_runs_under_another_name() -> None:
+    """A project may run a service twice; the second one's names all follow its own."""
+    second = renamed(services()["kafka"], "events")
+    project = Project(name="demo", services={"kafka": services()["kafka"], "events": second})
+    values = dict.fromkeys(project.services, PROD["kafka"])
+    made = render(compose(project, Environment("env", values=values)))
+    names = {m.ref.name for m in made.manifests if m.service == "events"}
+    assert names == {"events", "events-config", "events-headless"}
+    found = next(m.object["data"] for m in made.manifests if m.ref.name == "events-config")
+    assert "1@events-1.events-headless:9093" in found["server.properties"]
