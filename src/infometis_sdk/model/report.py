@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -159,6 +159,18 @@ class HealthItem:
         return f"<HealthItem: {self.ref} {self.state}>"
 
 
+_FEW = 3
+"""Up to this many workloads of a service are named in its row; more are counted."""
+
+
+def _pods(items: Sequence[HealthItem]) -> str:
+    """Say in a few words how the workloads of a service are; the whole reasons stand below."""
+    if len(items) > _FEW:
+        ready = sum(item.state.startswith("ready") for item in items)
+        return f"{ready} of {len(items)} workloads ready"
+    return "; ".join(shortened(item.reason.split("; ")[0]) for item in items if item.reason)
+
+
 @frozen(kw_only=True, repr=False)
 class HealthReport(Report):
     """How a stack is, object by object; one row a service for people."""
@@ -205,12 +217,7 @@ class HealthReport(Report):
                         name or "(stack)",
                         self.versions.get(name, ""),
                         state,
-                        # The whole reason stands below.
-                        "; ".join(
-                            shortened(i.reason.split("; ")[0])
-                            for i in (workloads or list(items[:1]))
-                            if i.reason
-                        ),
+                        _pods(workloads or items[:1]),
                         str(len(items)),
                         self.checks.get(name, ""),
                         self.urls.get(name, ""),
