@@ -198,6 +198,7 @@ def prepare_elasticsearch(
         SHIPPED_DIR=tmp_path / "shipped",
         RENDERED_DIR=put(tmp_path / "rendered", **data),
         CONFIG_DIR=put(tmp_path / "config"),
+        DATA_DIR=put(tmp_path / "data"),
         READER_DIR=put(tmp_path / "reader", username="infometis-reader", bcrypt=bcrypt),
     )
 
@@ -234,6 +235,17 @@ def test_elasticsearch_is_founded_by_its_first_pod_only(tmp_path: Path) -> None:
             text.count("cluster.initial_master_nodes: [elasticsearch-0,elasticsearch-1]\n")
             == expected
         )
+
+
+def test_elasticsearch_member_founds_nothing(tmp_path: Path) -> None:
+    """A first pod that started and never met the others may still found; one with an index may not."""
+    put(tmp_path / "new" / "data" / "indices")
+    put(tmp_path / "new" / "data" / "_state", node="")
+    put(tmp_path / "old" / "data" / "indices" / "u5XgkQ6FQm6")
+    for name, expected in (("new", 1), ("old", 0)):
+        assert prepare_elasticsearch(tmp_path / name, "elasticsearch-0").returncode == 0
+        text = (tmp_path / name / "config" / "elasticsearch.yml").read_text()
+        assert text.count("cluster.initial_master_nodes") == expected
 
 
 def test_elasticsearch_refuses_a_reader_without_a_hash(tmp_path: Path) -> None:

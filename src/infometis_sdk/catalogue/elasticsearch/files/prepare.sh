@@ -8,6 +8,7 @@ set -eu
 shipped=${SHIPPED_DIR:-/usr/share/elasticsearch/config}
 rendered=${RENDERED_DIR:-/etc/infometis}
 config=${CONFIG_DIR:-/mnt/config}
+data=${DATA_DIR:-/usr/share/elasticsearch/data}
 reader=${READER_DIR:-/etc/infometis-reader}
 role=infometis_reader
 
@@ -29,10 +30,11 @@ fi
 printf '%s:%s\n' "$user" "$hash" >"$config/users"
 printf '%s:%s\n' "$role" "$user" >"$config/users_roles"
 
-# Only the first pod may found a cluster, and only with a majority of the first nodes; members of a
-# cluster ignore the setting. Should this pod lose its volume, it cannot found a second cluster
-# beside the first: the others hold a newer state and never vote for an empty node, so it joins them.
-# A cluster that grows from one node to three is safe too: new nodes can only join.
-if [ "${POD_NAME##*-}" = 0 ]; then
+# Only the first pod may found a cluster, and only with a majority of the first nodes. Should this pod
+# lose its volume, it cannot found a second cluster beside the first: the others hold a newer state and
+# never vote for an empty node, so it joins them. A cluster that grows from one node to three is safe
+# too: new nodes can only join. A volume with an index was a member already; there the setting would
+# be ignored, with a warning twice a day.
+if [ "${POD_NAME##*-}" = 0 ] && [ -z "$(ls -A "$data/indices" 2>/dev/null)" ]; then
   printf '\ncluster.initial_master_nodes: [%s]\n' "$INITIAL_MASTER_NODES" >>"$config/elasticsearch.yml"
 fi
