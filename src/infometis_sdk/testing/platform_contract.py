@@ -18,19 +18,22 @@ import os
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
+from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.errors import (
     CancelledError,
     DeadlineError,
     MissingPartError,
     PlatformError,
 )
+from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import CancelToken, Event, Run
+from infometis_sdk.ports.cluster import Write
 from infometis_sdk.ports.platform import Access, Platform, PlatformContext, StartStop
 
 __all__ = ("PlatformContract", "PlatformFactory")
@@ -286,27 +289,36 @@ def _files(folder: Path) -> list[str]:
     return sorted(str(each) for each in folder.rglob("*")) if folder.exists() else []
 
 
-def _core(access: Access) -> Any:  # noqa: ANN401
-    from kubernetes import client, config
-
-    connection = config.new_client_from_config(str(access.kubeconfig), context=access.context)
-    return client.CoreV1Api(connection)
-
-
 def cluster_uid(access: Access) -> str:
     """Return what names the cluster for ever: the UID of its namespace ``kube-system``."""
-    return str(_core(access).read_namespace("kube-system", _request_timeout=10).metadata.uid)
+    found = _get(access, ObjectRef(api_version="v1", kind="Namespace", name="kube-system"))
+    return str(found["metadata"]["uid"])
+
+
+_NOTE = ObjectRef(api_version="v1", kind="ConfigMap", namespace="default", name="platform-contract")
 
 
 def put_note(access: Access, text: str) -> None:
     """Leave something in the cluster that must survive."""
-    body = {"metadata": {"name": "platform-contract"}, "data": {"note": text}}
-    _core(access).create_namespaced_config_map("default", body, _request_timeout=10)
+    cluster = open_cluster(access)
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": _NOTE.name},
+        "data": {"note": text},
+    }
+    cluster.write(Write(verb="create", ref=_NOTE, body=body), Run.within(10))
+    cluster.close()
 
 
 def get_note(access: Access) -> str:
     """Read what :func:`put_note` left."""
-    found = _core(access).read_namespaced_config_map(
-        "platform-contract", "default", _request_timeout=10
-    )
-    return str(found.data["note"])
+    return str(_get(access, _NOTE)["data"]["note"])
+
+
+def _get(access: Access, ref: ObjectRef) -> Mapping[str, Any]:
+    cluster = open_cluster(access)
+    found = cluster.get(ref, Run.within(10))
+    cluster.close()
+    assert found is not None, f"{ref} is not there"
+    return found
