@@ -163,7 +163,5 @@ def _default(field: attrs.Attribute[Any]) -> Any:  # noqa: ANN401 - any default
     Fields at their defaults are left out, so that a field that a later version of the SDK adds
     moves no digest of a service that does not use it.
     """
-    default: Any = field.default
-    if isinstance(default, attrs.Factory):  # type: ignore[arg-type] - a class at run time
-        default = default.factory()
-    return default
+    factory = getattr(field.default, "factory", None)  # of an attrs.Factory
+    return factory() if callable(factory) else field.default

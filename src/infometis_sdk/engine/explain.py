@@ -72,7 +72,9 @@ class InfluenceReport(Report):
     """What each parameter of each service may change; ``paths`` by ``service.parameter``."""
 
     stack_id: str
-    rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(converter=tuple[tuple[str, str, tuple[str, ...]], ...])
+    rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(
+        converter=tuple[tuple[str, str, tuple[str, ...]], ...]
+    )
 
     def headline(self) -> str:
         """Count the parameters."""

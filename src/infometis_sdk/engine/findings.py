@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.model.fault import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from infometis_sdk.model.stack import Manifest
 
-__all__ = ("LABEL", "SUBDOMAIN", "Findings", "label_key", "label_value", "mapping", "maps")
+__all__ = ("LABEL", "SUBDOMAIN", "Findings", "label_key", "label_value")
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 """RFC 1123 label."""
@@ -34,16 +35,6 @@ def label_key(text: str) -> bool:
 def label_value(text: str) -> bool:
     """Tell whether a text may be the value of a label."""
     return not text or bool(_QUALIFIED.fullmatch(text))
-
-
-def mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
-    """Return the value where it is a map, else an empty one."""
-    return value if isinstance(value, Mapping) else {}
-
-
-def maps(value: Any) -> list[Mapping[str, Any]]:  # noqa: ANN401 - JSON
-    """Return the maps of a list; whatever else is there, the API server will name."""
-    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
 
 
 class Findings:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from infometis_sdk.engine import podspec, quantity
+from infometis_sdk.engine.loose import mapping, maps
 
 __all__ = ("normalise",)
 
@@ -67,7 +68,7 @@ def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
     if made.get("kind") == "Secret":
         _encode_secret(made)
     if made.get("kind") == "Service":
-        _ports((made.get("spec") or {}).get("ports"))
+        _ports(mapping(made.get("spec")).get("ports"))
     _pods(made)
     for holder, key in _quantities(made):
         try:
@@ -106,14 +107,13 @@ def _encode_secret(secret: dict[str, Any]) -> None:
     plain = secret.pop("stringData", None)
     if isinstance(plain, dict):
         encoded = {k: base64.b64encode(str(v).encode()).decode() for k, v in plain.items()}
-        secret["data"] = {**(secret.get("data") or {}), **encoded}
+        secret["data"] = {**mapping(secret.get("data")), **encoded}
 
 
 def _ports(ports: Any) -> None:  # noqa: ANN401 - JSON
     """Fill in the protocol, which is part of the key by which server-side apply finds a port."""
-    for port in ports if isinstance(ports, list) else ():
-        if isinstance(port, dict):
-            port.setdefault("protocol", "TCP")
+    for port in maps(ports):
+        port.setdefault("protocol", "TCP")
 
 
 def _pods(obj: dict[str, Any]) -> None:
@@ -149,9 +149,8 @@ def _quantities(obj: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     if finder is not None:
         yield from finder(spec)
     if obj.get("kind") == "StatefulSet":
-        for claim in spec.get("volumeClaimTemplates") or ():
-            if isinstance(claim, dict):
-                yield from _of_claim(claim.get("spec"))
+        for claim in maps(spec.get("volumeClaimTemplates")):
+            yield from _of_claim(claim.get("spec"))
     pod = podspec.pod_spec(obj)
     if pod is not None:
         yield from _of_pod(pod)
@@ -163,10 +162,9 @@ def _of_map(value: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401
 
 
 def _of_resources(holder: Any) -> Iterator[tuple[dict[str, Any], str]]:  # noqa: ANN401 - JSON
-    resources = holder.get("resources") if isinstance(holder, dict) else None
-    if isinstance(resources, dict):
-        yield from _of_map(resources.get("requests"))
-        yield from _of_map(resources.get("limits"))
+    resources = mapping(mapping(holder).get("resources"))
+    yield from _of_map(resources.get("requests"))
+    yield from _of_map(resources.get("limits"))
 
 
 _of_claim = _of_resources
@@ -177,32 +175,26 @@ def _of_pod(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
     yield from _of_resources(spec)
     for _, container in podspec.containers(spec):
         yield from _of_resources(container)
-        for variable in container.get("env") or ():
-            if not isinstance(variable, dict):
-                continue
-            field = (variable.get("valueFrom") or {}).get("resourceFieldRef")
-            if isinstance(field, dict) and "divisor" in field:
+        for variable in maps(container.get("env")):
+            field = mapping(mapping(variable.get("valueFrom")).get("resourceFieldRef"))
+            if "divisor" in field:
                 yield field, "divisor"
-    for volume in spec.get("volumes") or ():
-        if not isinstance(volume, dict):
-            continue
-        empty = volume.get("emptyDir")
-        if isinstance(empty, dict) and "sizeLimit" in empty:
+    for volume in maps(spec.get("volumes")):
+        empty = mapping(volume.get("emptyDir"))
+        if "sizeLimit" in empty:
             yield empty, "sizeLimit"
-        ephemeral = volume.get("ephemeral")
-        if isinstance(ephemeral, dict):
-            yield from _of_claim((ephemeral.get("volumeClaimTemplate") or {}).get("spec"))
+        claim = mapping(mapping(volume.get("ephemeral")).get("volumeClaimTemplate"))
+        yield from _of_claim(claim.get("spec"))
 
 
 def _of_limit_range(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    for limit in spec.get("limits") or ():
+    for limit in maps(spec.get("limits")):
         for key in ("default", "defaultRequest", "max", "maxLimitRequestRatio", "min"):
-            yield from _of_map(limit.get(key) if isinstance(limit, dict) else None)
+            yield from _of_map(limit.get(key))
 
 
 def _of_autoscaler(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
-    for metric in spec.get("metrics") or ():
-        for source in metric.values() if isinstance(metric, dict) else ():
-            target = source.get("target") if isinstance(source, dict) else None
-            if isinstance(target, dict):
-                yield from ((target, key) for key in ("averageValue", "value") if key in target)
+    for metric in maps(spec.get("metrics")):
+        for source in metric.values():
+            target = mapping(mapping(source).get("target"))
+            yield from ((target, key) for key in ("averageValue", "value") if key in target)

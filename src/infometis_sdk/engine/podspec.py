@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
+from infometis_sdk.engine.loose import mapping, maps
+
 __all__ = ("Read", "containers", "pod_metadata", "pod_spec", "reads")
 
 _TEMPLATED = (
@@ -41,14 +43,12 @@ class Read:
 
 def _template(obj: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
     kind = obj.get("kind")
-    spec = obj.get("spec")
     if kind == "Pod":
         return obj
-    if not isinstance(spec, Mapping):
-        return None
+    spec = mapping(obj.get("spec"))
     if kind == "CronJob":
-        job = (spec.get("jobTemplate") or {}).get("spec") or {}
-        return job.get("template")
+        spec = mapping(mapping(spec.get("jobTemplate")).get("spec"))
+        return spec.get("template")
     return spec.get("template") if kind in _TEMPLATED else None
 
 
@@ -79,43 +79,42 @@ def pod_metadata(obj: Mapping[str, Any], *, make: bool = False) -> dict[str, Any
 def containers(spec: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Yield each container of a pod spec with the field that holds it."""
     for field in ("initContainers", "containers", "ephemeralContainers"):
-        for container in spec.get(field) or ():
-            if isinstance(container, dict):
-                yield field, container
+        for container in maps(spec.get(field)):
+            yield field, container
 
 
 def reads(spec: Mapping[str, Any]) -> Iterator[Read]:
     """Yield every reference of a pod spec to a ConfigMap or Secret."""
-    for volume in _maps(spec.get("volumes")):
+    for volume in maps(spec.get("volumes")):
         path = f"volumes[name={volume.get('name')}]"
-        if secret := _map(volume.get("secret")):
+        if secret := mapping(volume.get("secret")):
             yield from _volume("Secret", secret.get("secretName"), secret, path)
-        if config := _map(volume.get("configMap")):
+        if config := mapping(volume.get("configMap")):
             yield from _volume("ConfigMap", config.get("name"), config, path)
-        for source in _maps(_map(volume.get("projected")).get("sources")):
+        for source in maps(mapping(volume.get("projected")).get("sources")):
             for key, kind in (("secret", "Secret"), ("configMap", "ConfigMap")):
-                if part := _map(source.get(key)):
+                if part := mapping(source.get(key)):
                     yield from _volume(kind, part.get("name"), part, path)
     for field, container in containers(spec):
         yield from _environment(container, f"{field}[name={container.get('name')}]")
-    for ref in _maps(spec.get("imagePullSecrets")):
+    for ref in maps(spec.get("imagePullSecrets")):
         name = str(ref.get("name") or "")
         yield Read(kind="Secret", name=name, path="imagePullSecrets", pull=True)
 
 
 def _environment(container: Mapping[str, Any], where: str) -> Iterator[Read]:
-    for source in _maps(container.get("envFrom")):
+    for source in maps(container.get("envFrom")):
         for key, kind in (("secretRef", "Secret"), ("configMapRef", "ConfigMap")):
-            if ref := _map(source.get(key)):
+            if ref := mapping(source.get(key)):
                 yield Read(
                     kind=kind,
                     name=str(ref.get("name") or ""),
                     optional=bool(ref.get("optional")),
                     path=f"{where}.envFrom",
                 )
-    for variable in _maps(container.get("env")):
+    for variable in maps(container.get("env")):
         for key, kind in (("secretKeyRef", "Secret"), ("configMapKeyRef", "ConfigMap")):
-            if ref := _map(_map(variable.get("valueFrom")).get(key)):
+            if ref := mapping(mapping(variable.get("valueFrom")).get(key)):
                 yield Read(
                     kind=kind,
                     name=str(ref.get("name") or ""),
@@ -127,15 +126,6 @@ def _environment(container: Mapping[str, Any], where: str) -> Iterator[Read]:
 
 def _volume(kind: str, name: Any, part: Mapping[str, Any], path: str) -> Iterator[Read]:  # noqa: ANN401 - JSON
     optional = bool(part.get("optional"))
-    items = [str(item.get("key") or "") for item in _maps(part.get("items"))]
+    items = [str(item.get("key") or "") for item in maps(part.get("items"))]
     for key in items or [""]:
         yield Read(kind=kind, name=str(name or ""), key=key, optional=optional, path=path)
-
-
-def _map(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
-    return value if isinstance(value, Mapping) else {}
-
-
-def _maps(value: Any) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401 - JSON
-    if isinstance(value, list):
-        yield from (item for item in value if isinstance(item, Mapping))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infometis_sdk.engine import podspec
+from infometis_sdk.engine.loose import maps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,9 +43,7 @@ def apply_registry(
                 image = f"{prefix}/{image}"
             container["image"] = image
         if policy.pull_secrets:
-            present = [
-                item for item in spec.get("imagePullSecrets") or () if isinstance(item, dict)
-            ]
+            present = maps(spec.get("imagePullSecrets"))
             known = {item.get("name") for item in present}
             added = [{"name": name} for name in policy.pull_secrets if name not in known]
             spec["imagePullSecrets"] = [*present, *added]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from infometis_sdk.engine.loose import mapping
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
@@ -62,11 +64,10 @@ class Scopes:
         for obj in objects:
             if obj.get("kind") != "CustomResourceDefinition":
                 continue
-            spec = obj.get("spec") or {}
+            spec = mapping(obj.get("spec"))
             if spec.get("scope") == "Cluster":
-                self._cluster.add(
-                    (spec.get("group", ""), (spec.get("names") or {}).get("kind", ""))
-                )
+                kind = mapping(spec.get("names")).get("kind")
+                self._cluster.add((str(spec.get("group")), str(kind)))
 
     def namespaced(self, obj: Mapping[str, Any]) -> bool:
         """Tell whether an object lives in a namespace."""

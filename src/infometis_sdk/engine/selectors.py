@@ -7,6 +7,8 @@ from typing import Any
 
 from attrs import frozen
 
+from infometis_sdk.engine.loose import mapping, maps
+
 __all__ = ("Selector",)
 
 
@@ -21,8 +23,8 @@ class Selector:
     def of(cls, selector: Mapping[str, Any]) -> Selector:
         """Read ``matchLabels`` and ``matchExpressions``."""
         return cls(
-            labels=selector.get("matchLabels") or {},
-            expressions=tuple(selector.get("matchExpressions") or ()),
+            labels=mapping(selector.get("matchLabels")),
+            expressions=tuple(maps(selector.get("matchExpressions"))),
         )
 
     def matches(self, labels: Mapping[str, Any]) -> bool:
@@ -39,7 +41,9 @@ class Selector:
 
 
 def _holds(expression: Mapping[str, Any], labels: Mapping[str, Any]) -> bool:
-    key, values = expression.get("key"), expression.get("values") or ()
+    key, values = expression.get("key"), expression.get("values")
+    if not isinstance(values, list):
+        values = []
     match expression.get("operator"):
         case "In":
             return labels.get(str(key)) in values

@@ -13,6 +13,7 @@ from typing import Any
 from attrs import frozen
 
 from infometis_sdk.engine.inventory_id import PART_OF_LABEL, cluster_applyset_id, stack_applyset_id
+from infometis_sdk.engine.loose import mapping, maps
 from infometis_sdk.engine.order import SINGLETONS
 from infometis_sdk.engine.scope import Scopes
 
@@ -61,7 +62,7 @@ def foreign_marks(obj: Mapping[str, Any]) -> list[str]:
     return [
         f"metadata.{field}[{key}]"
         for field in ("labels", "annotations")
-        for key in metadata.get(field) or ()
+        for key in mapping(metadata.get(field))
         if reserved(str(key)) and key != "infometis.io/prune"
     ]
 
@@ -76,7 +77,7 @@ def content_digest(obj: Mapping[str, Any]) -> str:
 
     """
     metadata = obj.get("metadata") or {}
-    annotations = {k: v for k, v in (metadata.get("annotations") or {}).items() if k != DIGEST}
+    annotations = {k: v for k, v in mapping(metadata.get("annotations")).items() if k != DIGEST}
     bare = {**obj, "metadata": {**metadata, "annotations": annotations}}
     text = json.dumps(
         bare, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
@@ -121,73 +122,61 @@ class Stamp:
     def mark(self, obj: dict[str, Any], *, service: str, raw: bool) -> None:
         """Write labels and the digest in place; the object must not change afterwards."""
         metadata = obj["metadata"]
-        labels = dict(metadata.get("labels") or {})
-        if service:
-            if raw:
-                labels.setdefault("app.kubernetes.io/name", service)
-            else:
-                labels["app.kubernetes.io/name"] = service
-        if raw:
-            labels.setdefault("app.kubernetes.io/part-of", self.project)
-        else:
-            labels["app.kubernetes.io/part-of"] = self.project
-        labels["app.kubernetes.io/managed-by"] = MANAGED_BY
+        own = mapping(metadata.get("labels"))
+        marks = {"app.kubernetes.io/managed-by": MANAGED_BY}
         if obj["kind"] in SINGLETONS:
             # Shared by all stacks of the cluster, so nothing of one stack stands on it.
-            labels["app.kubernetes.io/part-of"] = MANAGED_BY
-            labels[PART_OF_LABEL] = cluster_applyset_id()
+            marks[PART_OF_LABEL] = cluster_applyset_id()
         else:
-            labels["app.kubernetes.io/instance"] = self.stack_id
-            labels[STACK] = self.stack_id
+            marks |= {
+                "app.kubernetes.io/instance": self.stack_id,
+                STACK: self.stack_id,
+                PART_OF_LABEL: stack_applyset_id(self.stack_id, self.namespace),
+            }
+            names = {"app.kubernetes.io/part-of": self.project}
             if service:
-                labels[SERVICE] = service
-            labels[PART_OF_LABEL] = stack_applyset_id(self.stack_id, self.namespace)
-        metadata["labels"] = labels
-        annotations = dict(metadata.get("annotations") or {})
+                names["app.kubernetes.io/name"] = service
+                marks[SERVICE] = service
+            # What a raw manifest calls itself, others may select it by.
+            marks = {**marks, **{k: v for k, v in names.items() if not raw or k not in own}}
+        metadata["labels"] = {**own, **marks}
+        annotations = dict(mapping(metadata.get("annotations")))
         metadata["annotations"] = annotations
         annotations[DIGEST] = content_digest(obj)
 
     def _references(self, obj: dict[str, Any], *, raw: bool) -> None:
         kind = obj["kind"]
         if kind in ("RoleBinding", "ClusterRoleBinding"):
-            for subject in obj.get("subjects") or ():
-                if isinstance(subject, dict) and subject.get("kind") == "ServiceAccount":
-                    subject.setdefault(
-                        "namespace", obj["metadata"].get("namespace", self.namespace)
-                    )
-            role = obj.get("roleRef")
-            if not raw and isinstance(role, dict) and role.get("kind") == "ClusterRole":
-                role["name"] = self.renamed.get(
-                    ("ClusterRole", role.get("name", "")), role.get("name")
-                )
+            home = obj["metadata"].get("namespace", self.namespace)
+            for subject in maps(obj.get("subjects")):
+                if subject.get("kind") == "ServiceAccount":
+                    subject.setdefault("namespace", home)
+            role = mapping(obj.get("roleRef"))
+            if not raw and role.get("kind") == "ClusterRole" and "name" in role:
+                role["name"] = self.renamed.get(("ClusterRole", str(role["name"])), role["name"])
         for config in _client_configs(obj):
-            service = config.get("service")
-            if isinstance(service, dict):
+            service = mapping(config.get("service"))
+            if service:
                 service.setdefault("namespace", self.namespace)
-        spec = obj.get("spec")
-        if raw or not isinstance(spec, dict):
+        spec = mapping(obj.get("spec"))
+        if raw:
             return
         for key, target, of in (
             ("policyName", "ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding"),
             ("volumeName", "PersistentVolume", "PersistentVolumeClaim"),
         ):
             if kind == of and spec.get(key):
-                spec[key] = self.renamed.get((target, spec[key]), spec[key])
+                spec[key] = self.renamed.get((target, str(spec[key])), spec[key])
 
 
 def _client_configs(obj: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Return what holds a ``service`` reference: webhooks, CRD conversion, and an APIService."""
-    kind, spec = obj["kind"], obj.get("spec") or {}
+    kind, spec = obj["kind"], mapping(obj.get("spec"))
     if kind in ("MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"):
-        return [
-            hook["clientConfig"]
-            for hook in obj.get("webhooks") or ()
-            if isinstance(hook, dict) and isinstance(hook.get("clientConfig"), dict)
-        ]
+        return [mapping(hook.get("clientConfig")) for hook in maps(obj.get("webhooks"))]
     if kind == "APIService":
         return [spec]
     if kind == "CustomResourceDefinition":
-        webhook = (spec.get("conversion") or {}).get("webhook") or {}
-        config = webhook.get("clientConfig")
-        return [config] if isinstance(config, dict) else []
+        webhook = mapping(mapping(spec.get("conversion")).get("webhook"))
+        return [mapping(webhook.get("clientConfig"))]
     return []

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import podspec
 from infometis_sdk.engine.context import credential_keys
-from infometis_sdk.engine.findings import Findings, mapping, maps
+from infometis_sdk.engine.loose import mapping, maps
 from infometis_sdk.engine.selectors import Selector
 
 if TYPE_CHECKING:
+    from infometis_sdk.engine.findings import Findings
     from infometis_sdk.model.service import Credential
     from infometis_sdk.model.stack import Manifest, ManifestSet
 

@@ -15,9 +15,8 @@ from infometis_sdk.engine.findings import (
     Findings,
     label_key,
     label_value,
-    mapping,
-    maps,
 )
+from infometis_sdk.engine.loose import mapping, maps
 from infometis_sdk.engine.normalise import quantities
 from infometis_sdk.engine.selectors import Selector
 from infometis_sdk.engine.validate_pods import check_pod

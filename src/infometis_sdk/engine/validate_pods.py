@@ -7,11 +7,12 @@ without a cluster, and the mistakes that it lets pass but that cannot work.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import podspec, quantity
-from infometis_sdk.engine.findings import LABEL, Findings, mapping, maps
+from infometis_sdk.engine.findings import LABEL, Findings
+from infometis_sdk.engine.loose import mapping, maps
 
 if TYPE_CHECKING:
     from infometis_sdk.model.stack import Manifest
@@ -85,6 +86,8 @@ def _twice(manifest: Manifest, path: str, what: str, names: Iterable[str], out: 
 
 def _restart_of(manifest: Manifest, spec: Mapping[str, Any], out: Findings) -> None:
     kind, policy = manifest.ref.kind, spec.get("restartPolicy")
+    if policy is not None and policy not in _RESTART:
+        return  # named already
     if kind in ("Job", "CronJob") and policy not in ("Never", "OnFailure"):
         out.error(
             manifest,
@@ -254,7 +257,7 @@ def _probe(
     manifest: Manifest,
     path: str,
     probe: Mapping[str, Any],
-    ports: list[Mapping[str, Any]],
+    ports: Sequence[Mapping[str, Any]],
     out: Findings,
 ) -> None:
     for kind in ("httpGet", "tcpSocket", "grpc"):

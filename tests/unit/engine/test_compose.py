@@ -56,7 +56,7 @@ def faults(project_: Project, environment: Environment, **defaults: Any) -> list
 
 def test_layers_win_in_order() -> None:
     """Base, project, platform defaults, mode, environment, local: each later one wins."""
-    layers = {
+    layers: dict[str, dict[str, Any]] = {
         "project": {"values": {"kafka": {"replicas": 2}}},
         "mode": {"modes": {"shared": {"kafka": {"replicas": 3}}}},
     }
@@ -211,7 +211,7 @@ def test_cycle_is_named() -> None:
         "a": Service(name="a", uses=("b.x",), endpoints=endpoints),
         "b": Service(name="b", uses=("a.x",), endpoints=endpoints),
     }
-    assert compose(Project(name="demo", services=talk), Environment("dev"))
+    assert compose(Project(name="demo", services=talk), Environment("dev")).services
 
 
 @given(st.permutations(["a", "b", "c", "d"]))

@@ -39,7 +39,7 @@ def digest(service: Service = KAFKA, *, lock: Lock = Lock(), **layers: Any) -> s
 BASE = digest()
 
 
-OTHERS = {
+OTHERS: dict[str, dict[str, Any]] = {
     "version": {"version": "4.3.2"},
     "tag": {"images": {"main": Image(repository="apache/kafka", tag="4.3.2")}},
     "repository": {"images": {"main": Image(repository="other/kafka", tag="4.3.1")}},

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import configparser
 import json
-import shlex
 import string
+import subprocess
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -122,12 +122,13 @@ def test_xml(value: str) -> None:
     assert (root.text or "", root.attrib["b"]) == (value, value)
 
 
-@given(st.text(st.characters(codec="ascii", exclude_characters="\x00"), max_size=20))
+@given(TEXT)
 def test_env_values(value: str) -> None:
-    """A shell reads back the value, bare and inside double quotes; none of it is run."""
-    template = 'A={{ v }}\nB="x {{ v }}"\n'
-    words = shlex.split(file("a.env", template, v=value).replace("\\$", "$").replace("\\`", "`"))
-    assert words == [f"A={value}", f"B=x {value}"]
+    """A real shell reads back the value, bare, quoted and inside quotes; none of it is run."""
+    template = "A={{ v }}\nB=\"x {{ v }}\"\nC='x {{ v }}'\n"
+    script = file("a.env", template, v=value) + 'printf \'%s\\000%s\\000%s\' "$A" "$B" "$C"\n'
+    ran = subprocess.run(["sh"], input=script.encode(), capture_output=True, check=True)
+    assert ran.stdout.decode().split("\0") == [value, f"x {value}", f"x {value}"]
 
 
 def test_env_needs_quotes() -> None:

@@ -76,7 +76,8 @@ def test_only_parameters_whose_values_differ_count() -> None:
     broken = without("replicas", affects("PodDisruptionBudget", "kafka", presence=True))
     service = changed(broken, parameters={**broken.parameters, "tolerations": loose})
     assert len(render_faults(service, environment=SCALED)) == 1
-    assert rendered(service, environment=SCALED, tolerations=[{"operator": "Exists"}])
+    tolerations = [{"operator": "Exists"}]
+    assert rendered(service, environment=SCALED, tolerations=tolerations).manifests
 
 
 def test_core_values_are_not_compared() -> None:
@@ -84,7 +85,7 @@ def test_core_values_are_not_compared() -> None:
     service = changed(
         KAFKA, parameters={**KAFKA.parameters, "topic": Parameter(type="string", default="other")}
     )
-    assert rendered(service, environment=SCALED)
+    assert rendered(service, environment=SCALED).manifests
 
 
 TEMPLATE = """\

@@ -390,9 +390,9 @@ def test_ranks() -> None:
         "Widget",
         "Ingress",
     )
-    refs = [ObjectRef(api_version="v1", kind=kind, name="a") for kind in kinds]
-    assert [r.kind for r in sorted(refs[::-1], key=apply_rank)] == list(kinds)
-    assert [r.kind for r in sorted(refs, key=delete_rank)] == list(reversed(kinds))
+    mixed = [ObjectRef(api_version="v1", kind=kind, name="a") for kind in sorted(kinds)]
+    assert [r.kind for r in sorted(mixed, key=apply_rank)] == list(kinds)
+    assert [r.kind for r in sorted(mixed, key=delete_rank)] == list(reversed(kinds))
 
 
 def test_secrets_are_encoded() -> None:

@@ -1,0 +1,64 @@
+"""Explaining values."""
+
+from __future__ import annotations
+
+import pytest
+from tests.unit.engine.bundles import KAFKA, stack_of
+
+from infometis_sdk.engine.explain import explain, explain_influence
+from infometis_sdk.errors import ProjectError
+from infometis_sdk.model import Environment, Origin, Parameter, Service
+
+SOURCES = {
+    "values.kafka.replicas": Origin(layer="environment", file="environments/prod.yaml", line=7)
+}
+STACK = stack_of(
+    KAFKA, environment=Environment("prod", values={"kafka": {"replicas": 3}}, sources=SOURCES)
+)
+
+
+def test_names_layer_file_and_line() -> None:
+    """The word that won is named with file and line, above the words that lost."""
+    found = explain(STACK, "kafka.replicas")
+    assert (found.value, str(found.set_by)) == (3, "environments/prod.yaml:7")
+    assert [(s.origin.layer, s.value) for s in found.chain] == [("base", 1), ("environment", 3)]
+    assert "environments/prod.yaml:7" in str(found)
+    assert "may change + PodDisruptionBudget/kafka" in str(found)
+    assert found.to_dict()["value"] == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "nearest"),
+    [
+        ("kafak.replicas", "kafka"),
+        ("kafka.replica", "replicas"),
+        ("kafka.replicas.x", ""),
+        ("kafka", ""),
+    ],
+)
+def test_unknown(path: str, nearest: str) -> None:
+    """What is unknown is answered with the nearest known name."""
+    with pytest.raises(ProjectError) as caught:
+        explain(STACK, path)
+    assert caught.value.faults[0].nearest == nearest
+
+
+def test_below_a_map() -> None:
+    """A value that came as part of a map is explained by the layer that gave the map."""
+    service = Service(
+        name="a", parameters={"config": Parameter(type="map", default={"x": {"y": 1}})}
+    )
+    found = explain(stack_of(service), "a.config.x.y")
+    assert (found.value, found.set_by.layer) == (1, "base")
+
+
+def test_influence() -> None:
+    """Every parameter that is not core is listed with the paths it may change."""
+    report = explain_influence(STACK)
+    assert [name for name, _, _ in report.rows] == [
+        "kafka.replicas",
+        "kafka.memory",
+        "kafka.tolerations",
+        "kafka.storage_class",
+    ]
+    assert "StatefulSet/kafka spec.replicas" in str(report)
