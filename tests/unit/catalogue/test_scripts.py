@@ -238,7 +238,7 @@ def test_elasticsearch_is_founded_by_its_first_pod_only(tmp_path: Path) -> None:
 
 
 def test_elasticsearch_member_founds_nothing(tmp_path: Path) -> None:
-    """A first pod that started and never met the others may still found; one with an index may not."""
+    """A first pod that never met the others may still found; one with an index may not."""
     put(tmp_path / "new" / "data" / "indices")
     put(tmp_path / "new" / "data" / "_state", node="")
     put(tmp_path / "old" / "data" / "indices" / "u5XgkQ6FQm6")
