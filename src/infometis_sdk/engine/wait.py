@@ -41,6 +41,9 @@ LOOK_SECONDS_MAX = 64.0
 """One look may take that long, twice as long after each one that was too short: an API server that
 hangs is asked again soon enough to tell the user, and a slow one gets its time."""
 
+FIRST_LOOK_SECONDS = 120.0
+"""For the first answer; a run without a deadline shall not wait for a dead server for ever."""
+
 LAST_WORDS_SECONDS = 5.0
 """For events and logs once the time is used up: an error without a reason helps nobody."""
 
@@ -181,6 +184,8 @@ class _Waiting:
 
     def _passes(self, error: ClusterError | DeadlineError) -> bool:
         """Say whether an error may pass: the API server restarts, or is too slow this time."""
+        if self._looked is None and time.monotonic() - self.began > FIRST_LOOK_SECONDS:
+            return False  # it never answered: this is no restart
         if isinstance(error, DeadlineError):
             return self.run.remaining() > 0
         if isinstance(error, UnauthorizedError):
