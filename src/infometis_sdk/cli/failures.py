@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infometis_sdk.cli.results import emit, paint, stderr_console
+from infometis_sdk.cli.results import document_of, emit, paint, stderr_console
 from infometis_sdk.errors import InfometisError, ProjectError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class Failure:
             error["faults"] = plain(self.faults)
         document: dict[str, Any] = {"error": error}
         if self.report is not None:
-            document["report"] = self.report.to_dict()
+            document["report"] = document_of(self.report)
         return document
 
 

@@ -63,6 +63,27 @@ def _environments(
     return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
+class _Seconds(click.ParamType[float]):
+    """A time above 0, in seconds."""
+
+    name = "seconds"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401 - click's own
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        """Read the number."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds < float("inf"):
+            self.fail(f"{value!r} is no number of seconds above 0.", param, ctx)
+        return seconds
+
+
 def _option(name: str, *flags: str, **attributes: Any) -> click.Option:  # noqa: ANN401
     return click.Option(
         [f"{_SHARED}_{name}", *flags],
@@ -96,7 +117,7 @@ def shared_options(*, hidden: bool) -> list[click.Parameter]:
         _option(
             "timeout",
             "--timeout",
-            type=click.FloatRange(min=0, min_open=True),
+            type=_Seconds(),
             metavar="SECONDS",
             hidden=hidden,
             help="Time for the whole verb. [default: 60; 600 to apply; 1800 for up]",

@@ -15,7 +15,16 @@ if TYPE_CHECKING:
     from infometis_sdk.cli.options import Options
     from infometis_sdk.model.report import Report
 
-__all__ = ("NobodyReadsError", "emit", "paint", "say", "show", "stderr_console", "write")
+__all__ = (
+    "NobodyReadsError",
+    "document_of",
+    "emit",
+    "paint",
+    "say",
+    "show",
+    "stderr_console",
+    "write",
+)
 
 
 def emit(document: Any, options: Options) -> None:  # noqa: ANN401 - any plain data
@@ -33,12 +42,25 @@ def emit(document: Any, options: Options) -> None:  # noqa: ANN401 - any plain d
 def show(report: Report, options: Options) -> None:
     """Write a report: a coloured table on a terminal, plain text elsewhere, or a document."""
     if options.output != "text":
-        emit(report.to_dict(), options)
+        emit(document_of(report), options)
         return
     if not sys.stdout.isatty():
         write(f"{report}\n")
         return
     _console(options, stderr=False).print(report)
+
+
+def document_of(report: Report) -> Any:  # noqa: ANN401 - plain data
+    """Return plain data; of a plan everything, so that ``apply`` can read it again."""
+    from infometis_sdk.model.plan import Plan
+
+    if not isinstance(report, Plan):
+        return report.to_dict()
+    import json
+
+    from infometis_sdk.engine.plan_json import plan_to_json
+
+    return json.loads(plan_to_json(report))
 
 
 class NobodyReadsError(Exception):

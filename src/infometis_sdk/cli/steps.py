@@ -14,6 +14,7 @@ __all__ = ("BRANCHES", "MANY", "PASSING", "Step", "amount", "heading", "outcome"
 BRANCHES = {
     "apply object": "objects",
     "build": "control plane",
+    "connect": "cluster",
     "credential": "credentials",
     "delete object": "deletions",
     "destroy cluster": "cluster",
@@ -42,6 +43,7 @@ _NAMES = {
 }
 _STARTED = {
     "build": "building",
+    "connect": "connecting",
     "destroy cluster": "destroying",
     "download": "downloading",
     "find part": "looking for",
@@ -54,6 +56,7 @@ _STARTED = {
 _DONE = {
     "apply object": "changed",
     "build": "built",
+    "connect": "connected",
     "credential": "made",
     "delete object": "deleted",
     "destroy cluster": "destroyed",

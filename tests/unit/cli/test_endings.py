@@ -172,7 +172,7 @@ def test_interrupted(error: BaseException, capsys: pytest.CaptureFixture[str]) -
         (("upp",), "no such command 'upp'. Did you mean 'up'?"),
         (("up", "--cnfirm", "x"), "no such option '--cnfirm'. Did you mean '--confirm'?"),
         (("--output", "xml", "status"), "invalid value for '--output': 'xml' is not one of "),
-        (("status", "--timeout", "0"), "invalid value for '--timeout': 0"),
+        (("status", "--timeout", "0"), "invalid value for '--timeout': '0' is no number of"),
         (("apply",), "missing argument 'PLAN'"),
         (("apply", "nowhere.json"), "invalid value for 'PLAN': File 'nowhere.json' does not exist"),
         (("explain",), "say what to explain"),

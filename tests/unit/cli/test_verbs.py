@@ -139,7 +139,7 @@ def test_validate_shows_all_faults_of_all_environments(run: Runner, project: Pat
     done = run("validate", "--output", "json")
     (fault,) = json.loads(done.out)["error"]["faults"]
     assert fault["origin"]["file"] == "environments/dev.yaml"
-    assert "did you mean 'embedded'" in fault["message"]
+    assert (fault["nearest"], fault["level"]) == ("embedded", "error")
 
 
 def test_digests_of_the_core_are_the_same_everywhere(run: Runner, project: Path) -> None:

@@ -40,7 +40,7 @@ def validate(options: Options, *, server: bool) -> None:
         except ProjectError as error:
             faults = error.faults
         except PluginError as error:
-            faults = (_of_plugin(error, stack),)
+            faults = (_of_plugin(error, stack, found),)
         for fault in faults:
             found.setdefault(fault, []).append(name)
     errors = [fault for fault in found if fault.level == "error"]
@@ -58,12 +58,21 @@ def validate(options: Options, *, server: bool) -> None:
     emit({"environments": list(names), "faults": plain(tuple(found))}, options)
 
 
-def _of_plugin(error: PluginError, stack: Stack) -> Fault:
-    """Turn what a platform's name led to into a fault of the file that holds it."""
+def _of_plugin(error: PluginError, stack: Stack, found: dict[Fault, list[str]]) -> Fault:
+    """Make a fault of a platform that nobody offers here.
+
+    A project may be read where a plugin is not installed, so reading it only warns;
+    an environment that cannot be rendered for it is not valid here.
+    """
+    import attrs
+
     from infometis_sdk.model.fault import Fault
 
-    environment = stack.environment
-    origin = environment.sources.get("platform", environment.origin)
+    origin = stack.environment.origin
+    for fault in found:
+        if fault.origin.file == origin.file and fault.path.startswith("platform"):
+            del found[fault]
+            return attrs.evolve(fault, level="error")
     text = f"{error.message}; {error.hint}" if error.hint else error.message
     return Fault(message=text, origin=origin, path="platform")
 
