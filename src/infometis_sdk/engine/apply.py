@@ -21,6 +21,7 @@ from infometis_sdk.engine.bookkeeping import (
     open_release,
     write_inventory,
 )
+from infometis_sdk.engine.cluster_identity import cluster_uid, differ
 from infometis_sdk.engine.established import wait_established
 from infometis_sdk.engine.fill import ensure_credentials, payload_of, prepare
 from infometis_sdk.engine.inventory import kinds_of
@@ -29,7 +30,7 @@ from infometis_sdk.engine.lease import Writer
 from infometis_sdk.engine.live import observe
 from infometis_sdk.engine.order import early
 from infometis_sdk.engine.perform import perform
-from infometis_sdk.engine.plan import cluster_uid, digest_of
+from infometis_sdk.engine.plan import digest_of
 from infometis_sdk.engine.release import Release, read_releases
 from infometis_sdk.engine.shared import uses_singletons, write_singletons
 from infometis_sdk.engine.stale import refuse_moved
@@ -150,8 +151,8 @@ def _same_cluster(job: Job) -> None:
     if plan.empty or not plan.cluster_uid:
         return
     actual = cluster_uid(job.cluster, job.run)
-    if actual != plan.cluster_uid:
-        msg = f"the plan was made for cluster {plan.cluster_uid}, this is {actual or 'unknown'}"
+    if differ(plan.cluster_uid, actual):
+        msg = f"the plan was made for cluster {plan.cluster_uid}, this is {actual}"
         raise WrongClusterError(msg, hint="set the kubeconfig or its context right, or plan again")
 
 

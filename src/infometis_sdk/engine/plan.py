@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from infometis_sdk.engine.autoscaling import autoscaled_keys, without_scaled_replicas
+from infometis_sdk.engine.cluster_identity import cluster_uid, differ
 from infometis_sdk.engine.conflicts import additions
 from infometis_sdk.engine.credentials import PENDING, key_of, key_ref, reader_hash, secret_data
 from infometis_sdk.engine.fieldset import proven
@@ -23,7 +24,7 @@ from infometis_sdk.engine.release import latest, read_releases
 from infometis_sdk.engine.remains import Remains
 from infometis_sdk.engine.seal import seal, with_annotation
 from infometis_sdk.engine.volumes import claim_names, grow
-from infometis_sdk.errors import ForbiddenError, WrongClusterError
+from infometis_sdk.errors import WrongClusterError
 from infometis_sdk.model.plan import Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import plain
@@ -37,31 +38,11 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Consent",
-    "cluster_uid",
     "desired_objects",
     "digest_of",
     "plan",
     "stages_of",
 )
-
-
-def cluster_uid(cluster: Cluster, run: Run) -> str:
-    """Return the UID of the cluster: that of its ``kube-system`` namespace.
-
-    A guest may not read that; then the UID of the ``default/kubernetes`` Service is used,
-    and where that is forbidden too, nothing is known.
-    """
-    for ref in (
-        ObjectRef(api_version="v1", kind="Namespace", name="kube-system"),
-        ObjectRef(api_version="v1", kind="Service", namespace="default", name="kubernetes"),
-    ):
-        try:
-            obj = cluster.get(ref, run)
-        except ForbiddenError:
-            continue
-        if obj:
-            return str(obj["metadata"]["uid"])
-    return ""
 
 
 def plan(
@@ -254,7 +235,7 @@ def _identify(cluster: Cluster, live: Live, pinned: str, run: Run) -> str:
     if recorded == pinned:
         return pinned
     actual = cluster_uid(cluster, run)
-    if actual and actual != pinned:
+    if differ(pinned, actual):
         msg = f"this cluster is {actual}, but the stack lives on {pinned}"
         raise WrongClusterError(
             msg,

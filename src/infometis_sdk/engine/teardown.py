@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from infometis_sdk.engine.bookkeeping import write_inventory
+from infometis_sdk.engine.cluster_identity import cluster_uid, differ
 from infometis_sdk.engine.credentials import key_ref
 from infometis_sdk.engine.fingerprint import fingerprint
 from infometis_sdk.engine.job import Job
 from infometis_sdk.engine.lease import Writer
 from infometis_sdk.engine.live import Live, observe
 from infometis_sdk.engine.marks import ROLE
-from infometis_sdk.engine.plan import cluster_uid, digest_of
+from infometis_sdk.engine.plan import digest_of
 from infometis_sdk.engine.prune import prune
 from infometis_sdk.engine.shared import leave_singletons
 from infometis_sdk.engine.stale import refuse_moved
@@ -65,7 +66,7 @@ def plan_teardown(
 
     """
     uid = cluster_uid(cluster, run)
-    if pinned and uid and uid != pinned:
+    if differ(pinned, uid):
         msg = f"this cluster is {uid}, but the stack lives on {pinned}"
         raise WrongClusterError(msg, hint="set the kubeconfig or its context right")
     live = observe(cluster, manifests.stack_id, manifests.namespace, (), run)
@@ -142,8 +143,9 @@ def tear_down(cluster: Cluster, plan: Plan, run: Run, *, delete_data: bool = Fal
     if plan.blocked:
         msg = "the stack may not be taken down: " + "; ".join(plan.blocked)
         raise PlanRefusedError(msg, plan=plan)
-    if plan.cluster_uid and (actual := cluster_uid(cluster, run)) != plan.cluster_uid:
-        msg = f"the plan was made for cluster {plan.cluster_uid}, this is {actual or 'unknown'}"
+    actual = cluster_uid(cluster, run)
+    if differ(plan.cluster_uid, actual):
+        msg = f"the plan was made for cluster {plan.cluster_uid}, this is {actual}"
         raise WrongClusterError(msg, hint="set the kubeconfig or its context right, or plan again")
     job = Job(cluster=cluster, plan=plan, run=run)
     live = _look(job)

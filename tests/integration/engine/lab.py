@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import subprocess
 from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+from yaml import safe_load as load_yaml
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.engine.apply import apply
 from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.drift import drift
 from infometis_sdk.engine.marks import STACK, manager_of
-from infometis_sdk.engine.plan import Consent, plan
+from infometis_sdk.engine.plan import Consent, digest_of, plan
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
-from infometis_sdk.errors import SecretError
-from infometis_sdk.model.environment import Environment
+from infometis_sdk.errors import ApplyError, SecretError
+from infometis_sdk.model.environment import Environment, Policies
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
@@ -110,6 +115,80 @@ class Lab:
         assert made.empty, str(made)
         found = self.drift(wanted)
         assert {i.state for i in found.items} == {"foreign"}, str(found)
+
+    def fails(self, wanted: ManifestSet, **options: Any) -> ApplyError:
+        """Plan and apply in vain."""
+        with pytest.raises(ApplyError) as caught:
+            self.up(wanted, **options)
+        return caught.value
+
+    @staticmethod
+    def run() -> Run:
+        """Return a run of a minute."""
+        return Run.within(MINUTE)
+
+    @staticmethod
+    def unblocked(made: Plan) -> Plan:
+        """Return a plan as if nothing had been known against it."""
+        items = tuple(attrs.evolve(i, problems=()) for i in made.items)
+        bare = attrs.evolve(made, items=items, problems=())
+        return attrs.evolve(bare, digest=digest_of(bare))
+
+    # --- surroundings -------------------------------------------------------------------------
+
+    def with_quota(self, hard: Mapping[str, str]) -> Environment:
+        """Return the environment with a quota."""
+        return attrs.evolve(self.environment, policies=Policies(resource_quota=hard))
+
+    def quota(self) -> Mapping[str, Any]:
+        """Return the stack's live quota."""
+        return self.must_get(self.ref("ResourceQuota", "infometis"))
+
+    def raise_quota(self, value: str, what: str = "count/deployments.apps") -> bool:
+        """Change the live quota, or make one, and wait until it counts."""
+        ref = self.ref("ResourceQuota", "infometis")
+        body = {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "infometis", "namespace": self.namespace},
+            "spec": {"hard": {what: value}},
+        }
+        self.write("apply", body, self.manager, force=True)
+        self.until(
+            lambda: self.must_get(ref).get("status", {}).get("hard", {}).get(what) == value,
+            "the quota to count",
+        )
+        return False
+
+    def as_service_account(self, rules: Sequence[Mapping[str, Any]]) -> Lab:
+        """Return the same stack as a ServiceAccount with a Role in its namespace sees it."""
+        account = f"guest-{secrets.token_hex(3)}"
+        meta = {"name": account, "namespace": self.namespace}
+        rbac = "rbac.authorization.k8s.io"
+        subject = {"kind": "ServiceAccount", **meta}
+        for obj in (
+            {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": meta},
+            {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": meta, "rules": list(rules)},
+            {
+                "apiVersion": f"{rbac}/v1",
+                "kind": "RoleBinding",
+                "metadata": meta,
+                "roleRef": {"apiGroup": rbac, "kind": "Role", "name": account},
+                "subjects": [subject],
+            },
+        ):
+            self.write("create", obj, "kubectl")
+        token = self.kubectl("create", "token", account).strip()
+        kubeconfig = self.access.kubeconfig
+        assert kubeconfig is not None
+        data = load_yaml(kubeconfig.read_text(encoding="utf-8"))
+        data["users"] = [{"name": user["name"], "user": {"token": token}} for user in data["users"]]
+        path = kubeconfig.with_name(f"{account}.kubeconfig")
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(data), encoding="utf-8")
+        guest = Lab(attrs.evolve(self.access, kubeconfig=path), self.name)
+        guest.environment = self.environment
+        return guest
 
     def until(self, condition: Callable[[], bool], what: str, seconds: float = MINUTE) -> None:
         """Wait until something is so."""
