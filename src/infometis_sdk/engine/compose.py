@@ -93,6 +93,16 @@ def compose(
 
     """
     faults = [fault for service in project.services.values() for fault in faults_of(service)]
+    faults += [
+        Fault(
+            message=f"service {service.name!r} is listed under the name {name!r}",
+            origin=service.origin,
+            path=f"services.{name}",
+            legal="one name",
+        )
+        for name, service in project.services.items()
+        if name != service.name
+    ]
     faults += _environment_faults(project, environment)
     layers = _layers(project, environment)
     for layer in layers:

@@ -12,7 +12,7 @@ from infometis_sdk._yaml import load_all
 from infometis_sdk.engine import paths
 from infometis_sdk.engine.encode import kind_of
 
-__all__ = ("parse_config",)
+__all__ = ("changed_keys", "parse_config")
 
 
 def parse_config(name: str, text: str) -> dict[str, Any]:
@@ -42,6 +42,34 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
         except (ValueError, ET.ParseError):
             pass  # a fault of the file is its encoder's to tell; here lines do
     return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
+
+
+def changed_keys(path: str, old: Any, new: Any) -> list[str] | None:  # noqa: ANN401 - JSON
+    """Return the keys that differ between two versions of a file in a ConfigMap.
+
+    Args:
+        path: field path of the value, such as ``data[server.properties]``.
+        old: the value on one side.
+        new: the value on the other.
+
+    Returns:
+        The keys; ``None`` where the value is no file but one plain value.
+
+    """
+    steps = paths.parse(path)
+    if len(steps) != len(("data", "key")) or steps[0] != "data":
+        return None
+    if not isinstance(old, str) or not isinstance(new, str):
+        return None
+    name = steps[1]
+    if kind_of(name) is None and "\n" not in old.strip() + new.strip():
+        return None
+    left, right = parse_config(name, old), parse_config(name, new)
+    return [
+        key
+        for key in {**left, **right}
+        if left.get(key, paths.MISSING) != right.get(key, paths.MISSING)
+    ]
 
 
 def _properties(text: str) -> Iterator[tuple[str, Any]]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import field, frozen
 
+from infometis_sdk.engine.derive import derive_influence
 from infometis_sdk.engine.names import nearest
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.fault import Fault, Origin
@@ -69,19 +71,28 @@ class Explanation(Report):
 
 @frozen(kw_only=True, repr=False)
 class InfluenceReport(Report):
-    """What each parameter of each service may change; ``paths`` by ``service.parameter``."""
+    """What each parameter of each service may change.
+
+    Attributes:
+        rows: ``service.parameter``, its scope, and the paths that it declares.
+        seen: what changed when the parameter alone was varied.
+        undeclared: what of that it does not declare; such a value could not be rendered.
+
+    """
 
     stack_id: str
     rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(
         converter=tuple[tuple[str, str, tuple[str, ...]], ...]
     )
+    seen: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    undeclared: Mapping[str, tuple[str, ...]] = field(factory=dict)
 
     def headline(self) -> str:
         """Count the parameters."""
         return f"{len(self.rows)} parameters of {self.stack_id} are not core"
 
     def table(self) -> Table:
-        """Show one row a path."""
+        """Show one row a declared path, and below what follows a parameter undeclared."""
         return Table(
             title=self.headline(),
             columns=("PARAMETER", "SCOPE", "MAY CHANGE"),
@@ -89,6 +100,11 @@ class InfluenceReport(Report):
                 (name, scope, path)
                 for name, scope, paths in self.rows
                 for path in paths or ("nothing",)
+            ),
+            footer=tuple(
+                f"{name} also changes {path}, which it does not declare"
+                for name, paths in self.undeclared.items()
+                for path in paths
             ),
         )
 
@@ -145,6 +161,8 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
 def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceReport:
     """Tell what each parameter that is not core may change; of one service where it is named.
 
+    Each parameter is also varied by itself, to see what really follows it.
+
     Example:
         >>> from infometis_sdk.engine.compose import compose
         >>> from infometis_sdk.model import Environment, Project
@@ -152,6 +170,12 @@ def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceRepor
         '0 parameters of p-dev are not core'
 
     """
+    derived = {
+        f"{composed.name}.{name}": found
+        for composed in stack.services
+        if service in ("", composed.name)
+        for name, found in derive_influence(stack, composed.name).items()
+    }
     return InfluenceReport(
         stack_id=stack.stack_id,
         rows=tuple(
@@ -165,6 +189,8 @@ def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceRepor
             for name, parameter in composed.service.parameters.items()
             if parameter.scope != "core"
         ),
+        seen={name: found.seen for name, found in derived.items()},
+        undeclared={name: found.undeclared for name, found in derived.items() if found.undeclared},
     )
 
 

@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import paths
-from infometis_sdk.engine.configfile import parse_config
+from infometis_sdk.engine.configfile import changed_keys
 from infometis_sdk.engine.reach import forbidden
 from infometis_sdk.model.fault import Fault, Origin
 
@@ -118,21 +118,12 @@ def _outside(declared: Sequence[Influence], path: str, old: Any, new: Any) -> It
     covering = [i for i in declared if not i.presence and paths.matches(i.path, path)]
     if any(not item.key for item in covering):
         return
-    steps = paths.parse(path)
-    file = (
-        len(steps) == len(("data", "key"))
-        and steps[0] == "data"
-        and isinstance(old, str)
-        and isinstance(new, str)
-    )
-    if not file:
+    keys = changed_keys(path, old, new)
+    if keys is None:
         yield path
         return
-    left, right = parse_config(steps[1], old), parse_config(steps[1], new)
-    for key in {**left, **right}:
-        if left.get(key, paths.MISSING) != right.get(key, paths.MISSING) and not any(
-            _covers(item.key, key) for item in covering
-        ):
+    for key in keys:
+        if not any(_covers(item.key, key) for item in covering):
             yield f"{path} {key}"
 
 

@@ -19,6 +19,7 @@ from infometis_sdk.engine import podspec
 from infometis_sdk.engine.context import Bundle, credential_keys, secret_name
 from infometis_sdk.engine.digest import canonical_json, stack_digest
 from infometis_sdk.engine.influence import changed_parameters, check_influence
+from infometis_sdk.engine.loose import mapping
 from infometis_sdk.engine.normalise import normalise
 from infometis_sdk.engine.order import SINGLETONS, apply_rank, early
 from infometis_sdk.engine.patches import apply_patches
@@ -93,14 +94,14 @@ def render(stack: ComposedStack) -> ManifestSet:
     apply_registry(
         ((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock
     )
-    drafts += _stack_drafts(stack)
+    drafts += _stack_drafts(stack, drafts)
     faults += _stamp(stack, drafts)
     if faults:
         raise RenderError(faults)
     return _manifest_set(stack, drafts)
 
 
-def _stack_drafts(stack: ComposedStack) -> list[Draft]:
+def _stack_drafts(stack: ComposedStack, drafts: Iterable[Draft]) -> list[Draft]:
     """Make what belongs to the stack as a whole; in shared mode nothing of that is ours."""
     if stack.environment.mode != "independent":
         return []
@@ -112,13 +113,15 @@ def _stack_drafts(stack: ComposedStack) -> list[Draft]:
             for what in ("enforce", "audit", "warn")
         }
     origin = Origin(layer="environment", file=stack.environment.origin.file)
-    objects: list[dict[str, Any]] = [
-        {
-            "apiVersion": "v1",
-            "kind": "Namespace",
-            "metadata": {"name": stack.namespace, **({"labels": labels} if labels else {})},
-        }
-    ]
+    objects: list[dict[str, Any]] = []
+    home = ("Namespace", stack.namespace)
+    brought = next((draft.object for draft in drafts if _key(draft) == home), None)
+    if brought is not None:
+        # A bundle of raw manifests brings the namespace that it was put into.
+        brought["metadata"]["labels"] = {**mapping(brought["metadata"].get("labels")), **labels}
+    else:
+        metadata: dict[str, Any] = {"name": stack.namespace, "labels": labels}
+        objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     if policies.resource_quota:
         objects.append(
             {
@@ -151,13 +154,12 @@ def _service_drafts(
             )
             for fault in found
         ]
-    keyed = {_key(draft): draft for draft in drafts if not draft.raw}
     faults += check_influence(
         service,
         changed,
-        {key: draft.object for key, draft in keyed.items()},
-        {_key(draft): draft.object for draft in reference if not draft.raw},
-        {key: draft.origin for key, draft in keyed.items()},
+        keyed_objects(drafts),
+        keyed_objects(reference),
+        {_key(draft): draft.origin for draft in drafts},
     )
     return drafts, faults
 
@@ -170,6 +172,11 @@ def reference_values(composed: ComposedService) -> dict[str, Any]:
         else normal(parameter, parameter.default)
         for name, parameter in composed.service.parameters.items()
     }
+
+
+def keyed_objects(drafts: Iterable[Draft]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return what templates made, by kind and name; raw manifests follow no parameter."""
+    return {_key(draft): draft.object for draft in drafts if not draft.raw}
 
 
 def _key(draft: Draft) -> tuple[str, str]:

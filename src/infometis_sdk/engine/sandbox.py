@@ -6,7 +6,7 @@ import functools
 import json
 import re
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine import quantity
@@ -14,7 +14,15 @@ from infometis_sdk.engine import quantity
 if TYPE_CHECKING:
     import jinja2
 
-__all__ = ("CLOSE", "OPEN", "TemplateError", "UndefinedName", "environment", "json_text")
+__all__ = (
+    "CLOSE",
+    "OPEN",
+    "TemplateError",
+    "UndefinedName",
+    "concatenate",
+    "environment",
+    "json_text",
+)
 
 OPEN, CLOSE = "\ue000", "\ue001"
 """Marks around a printed value in a file, until the encoder of its type replaces them.
@@ -34,11 +42,12 @@ _STRING_OR_FLOAT = re.compile(r'"(?:[^"\\]|\\.)*"|(?<![.\d])(-?\d+)e([-+]\d+)')
 
 # What makes large results from small texts is barred; a template needs none of it.
 _GREEDY_METHODS = frozenset(
-    {"center", "expandtabs", "format", "format_map", "ljust", "rjust", "zfill"}
+    {"center", "expandtabs", "format", "format_map", "join", "ljust", "replace", "rjust", "zfill"}
 )
 _GREEDY_FILTERS = ("center", "filesizeformat", "indent", "urlize", "wordwrap", "xmlattr")
 _MAX_BITS = 4096
 _MAX_REPEAT = 10_000
+_MAX_VALUE = 4 * 1024 * 1024
 
 
 class TemplateError(Exception):
@@ -85,6 +94,48 @@ def _escape(match: re.Match[str]) -> str:
     return "".join(f"\\u{ord(unit):04x}" for unit in match.group())
 
 
+def concatenate(parts: Iterable[Any]) -> str:
+    """Join texts as ``~`` does; doubling a text again and again ends here.
+
+    Raises:
+        TemplateError: the result would be too large.
+
+    """
+    texts = []
+    size = 0
+    for part in parts:
+        texts.append(str(part))
+        size += len(texts[-1])
+        _bounded(size)
+    return "".join(texts)
+
+
+def _bounded(size: int) -> None:
+    if size > _MAX_VALUE:
+        msg = f"a value of more than {_MAX_VALUE // 2**20} MiB is too large"
+        raise TemplateError(msg)
+
+
+def _range(*bounds: int) -> range:
+    made = range(*bounds)
+    if len(made) > _MAX_REPEAT:
+        msg = f"a range of {len(made)} numbers is too large"
+        raise TemplateError(msg, legal=f"at most {_MAX_REPEAT}")
+    return made
+
+
+def _join(values: Iterable[Any], separator: str = "", attribute: str = "") -> str:
+    texts = [value[attribute] if attribute else value for value in values]
+    parts = [part for text in texts for part in (separator, text)]
+    return concatenate(parts[1:])
+
+
+def _replace(text: Any, old: str, new: str, count: int = -1) -> str:  # noqa: ANN401 - printed
+    source = str(text)
+    _bounded(len(source) + source.count(old) * len(new))
+    return source.replace(old, new, count)
+
+
 def _quantity_filter(convert: Callable[[Any], int]) -> Callable[[Any], int]:
     def apply(value: Any) -> int:  # noqa: ANN401 - JSON
         import jinja2
@@ -107,7 +158,7 @@ def environment(*, marked: bool) -> jinja2.Environment:  # noqa: C901 - classes 
     """
     import jinja2
     from jinja2.exceptions import SecurityError
-    from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
     from jinja2.utils import missing
 
     class Undefined(jinja2.StrictUndefined):
@@ -127,7 +178,7 @@ def environment(*, marked: bool) -> jinja2.Environment:  # noqa: C901 - classes 
     class Sandbox(ImmutableSandboxedEnvironment):
         """Plain data in, text out: nothing mutable, nothing endless, nothing at random."""
 
-        intercepted_binops = frozenset({"*", "**", "%"})
+        intercepted_binops = frozenset({"*", "**", "%", "+"})
 
         def getattr(self, obj: Any, attribute: str) -> Any:  # noqa: ANN401 - JSON
             # A parameter called "items" is the parameter, not a method of dict.
@@ -147,6 +198,9 @@ def environment(*, marked: bool) -> jinja2.Environment:  # noqa: C901 - classes 
                 if isinstance(count, int) and count > _MAX_REPEAT:
                     msg = f"a text or list repeated {count} times is too large"
                     raise SecurityError(msg)
+            elif not numbers and operator == "+":
+                if isinstance(left, Sized) and isinstance(right, Sized):
+                    _bounded(len(left) + len(right))
             elif not numbers:
                 msg = f"the operator {operator} is for numbers; join text with ~"
                 raise SecurityError(msg)
@@ -173,9 +227,11 @@ def environment(*, marked: bool) -> jinja2.Environment:  # noqa: C901 - classes 
     )
     # "namespace" would hide the fault of a template that asks for the environment's namespace;
     # lipsum and random are not deterministic.
-    made.globals = {"range": safe_range, "dict": dict}
+    made.globals = {"range": _range, "dict": dict}
     for name in (*_GREEDY_FILTERS, "random", "format", "pprint"):
         made.filters.pop(name, None)
+    made.filters["join"] = _join
+    made.filters["replace"] = _replace
     made.filters["tojson"] = functools.partial(json.dumps, sort_keys=True, ensure_ascii=False)
     made.filters["mebibytes"] = _quantity_filter(quantity.mebibytes)
     made.filters["bytes"] = _quantity_filter(quantity.bytes_of)

@@ -18,7 +18,12 @@ from attrs import frozen
 
 from infometis_sdk.engine import encode
 from infometis_sdk.engine.names import nearest
-from infometis_sdk.engine.sandbox import TemplateError, UndefinedName, environment
+from infometis_sdk.engine.sandbox import (
+    TemplateError,
+    UndefinedName,
+    concatenate,
+    environment,
+)
 from infometis_sdk.engine.whole_scalar import glued_expressions
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model.fault import Fault, Origin
@@ -270,6 +275,8 @@ def _compile(text: str, marked: bool, kind_lines: bool) -> _Compiled:  # noqa: F
                 lambda m: f"{m[1]} #@{text.count(chr(10), 0, m.start()) + 1}", text
             )
         template = env.from_string(source)
+        # Compiled templates find ``~`` under this name; theirs knows no limit.
+        template.root_render_func.__globals__["str_join"] = concatenate
     except TemplateSyntaxError as error:
         message = (error.message or "not a template").rstrip(".")
         return _Compiled(

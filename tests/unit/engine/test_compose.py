@@ -191,6 +191,12 @@ def test_all_faults_at_once() -> None:
     assert len(found) == 11
 
 
+def test_one_name_for_a_service() -> None:
+    """A service listed under another name than its own is a fault."""
+    (fault,) = faults(Project(name="demo", services={"a": Service(name="b")}), Environment("dev"))
+    assert "'a'" in fault.message
+
+
 def test_cycle_is_named() -> None:
     """A circle of needs is a fault that walks round it; uses may be circular."""
     endpoints = {"x": Endpoint(port=1)}

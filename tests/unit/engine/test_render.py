@@ -349,6 +349,19 @@ def test_namespace_and_quota() -> None:
     assert {m.ref.kind for m in guest.manifests} == {"ConfigMap", "Service", "StatefulSet"}
 
 
+def test_a_bundle_may_bring_the_namespace() -> None:
+    """A raw manifest of the home namespace is taken instead of a second one, with our labels."""
+    home = {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": "op", "labels": {"a": "b"}},
+    }
+    environment = Environment("dev", namespace="op", policies=Policies(pod_security="baseline"))
+    manifests = rendered(Service(name="op", manifests=[home]), environment=environment)
+    labels = find(manifests, "Namespace", "op").object["metadata"]["labels"]
+    assert (labels["a"], labels["pod-security.kubernetes.io/enforce"]) == ("b", "baseline")
+
+
 def test_registry() -> None:
     """Prefix, digest and pull secrets reach every pod, raw ones too, and no prefix comes twice."""
     digest = "sha256:" + "0" * 64

@@ -190,6 +190,8 @@ def test_parameters_may_be_called_anything() -> None:
         ("'%999999999d' % 1", "join text with ~"),
         ("'x'.ljust(999999999)", "unsafe"),
         ("range(99999999)", "range"),
+        ("name.join([name, name])", "unsafe"),
+        ("name + 1", "can only concatenate"),
         ("name(", "expected"),
         ("params.items.append(1)", "unsafe"),
         ("[1, range]", "cannot print"),
@@ -225,9 +227,30 @@ def test_statements_that_would_encode_twice(statement: str) -> None:
     assert "not allowed" in faults(f"\n{statement}\n")[0].message
 
 
+@pytest.mark.parametrize(
+    "growth",
+    ["x ~ x", "x + x", "[x, x] | join", "x | replace('k', x)"],
+)
+def test_values_are_bounded(growth: str) -> None:
+    """A value that doubles again and again is stopped before it fills the memory."""
+    template = "{% set x = name %}\n" + f"{{% set x = {growth} %}}\n" * 60 + "a: {{ x }}\n"
+    (fault,) = faults(template)
+    assert "too large" in fault.message
+    assert 2 <= fault.origin.line <= 61
+
+
+def test_filters_work_as_usual() -> None:
+    """Bounded filters do what Jinja's own do."""
+    template = 'a: {{ [1, "b"] | join("-") }}\nb: {{ "aab" | replace("a", "c", 1) }}\n'
+    template += (
+        'c: {{ [{"n": 1}, {"n": 2}] | join(",", attribute="n") }}\nd: {{ range(2) | list }}\n'
+    )
+    assert yaml.safe_load(text(template)) == {"a": "1-b", "b": "cab", "c": "1,2", "d": [0, 1]}
+
+
 def test_output_is_bounded() -> None:
     """A template that prints too much is stopped."""
-    template = "{% for i in range(100000) %}\n- {{ name * 1000 }}\n{% endfor %}\n"
+    template = "{% for i in range(10000) %}\n- {{ name * 1000 }}\n{% endfor %}\n"
     assert f"{MAX_OUTPUT // 2**20} MiB" in faults(template)[0].message
 
 
