@@ -7,6 +7,7 @@ where each stack that applied one owns its fields.
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.inventory_id import (
@@ -14,7 +15,7 @@ from infometis_sdk.engine.inventory_id import (
     CLUSTER_PARENT,
     cluster_applyset_id,
 )
-from infometis_sdk.errors import ClusterError
+from infometis_sdk.errors import ClusterError, ForbiddenError, NotFoundError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.ports.cluster import Write
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.lease import Writer
 
 __all__ = ("leave_singletons", "uses_singletons", "write_singletons")
+
+_PATIENCE = 60.0
+"""Seconds; an empty namespace takes about five to go."""
 
 _MANAGED_BY = {"app.kubernetes.io/managed-by": "infometis-sdk"}
 _PARENT = ObjectRef(
@@ -61,8 +65,23 @@ def write_singletons(job: Job, writer: Writer, refs: Iterable[ObjectRef]) -> Non
         },
         "data": {job.plan.stack_id: text},
     }
-    for body in (namespace, parent):
-        _send(job, writer, "apply", ObjectRef.of(body), body=body, force=True)
+    end = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            for body in (namespace, parent):
+                _send(job, writer, "apply", ObjectRef.of(body), body=body, force=True)
+        except (ForbiddenError, NotFoundError):
+            # The last user may just have left: then the namespace is on its way out.
+            if time.monotonic() > end or not _leaving(job):
+                raise
+            job.run.sleep(0.2, f"waiting for namespace {CLUSTER_NAMESPACE} to go")
+        else:
+            return
+
+
+def _leaving(job: Job) -> bool:
+    home = job.cluster.get(_HOME, job.run)
+    return home is None or "deletionTimestamp" in home["metadata"]
 
 
 def leave_singletons(job: Job, writer: Writer) -> None:

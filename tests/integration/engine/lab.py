@@ -205,10 +205,12 @@ class Lab:
         """Look for drift."""
         return drift(self.cluster, wanted, Run.within(MINUTE))
 
-    def down(self, wanted: ManifestSet, *, delete_data: bool = False) -> ApplyReport:
+    def down(
+        self, wanted: ManifestSet, *, delete_data: bool = False, pinned: str = ""
+    ) -> ApplyReport:
         """Take the stack down."""
         run = Run.within(MINUTE)
-        made = plan_teardown(self.cluster, wanted, run, delete_data=delete_data)
+        made = plan_teardown(self.cluster, wanted, run, delete_data=delete_data, pinned=pinned)
         return tear_down(self.cluster, made, run, delete_data=delete_data)
 
     def _in_cluster(self, ref: SecretRef) -> Secret:
