@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
+from infometis_sdk._adapters.transport import Patience
 from infometis_sdk.engine.marks import STACK
 from infometis_sdk.engine.status import status
 from infometis_sdk.engine.tracking import Timing
 from infometis_sdk.engine.wait import wait
-from infometis_sdk.errors import CancelledError, NotReadyError, UnreachableError
+from infometis_sdk.errors import CancelledError, ClusterError, NotReadyError
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import CancelToken, Event, Run
@@ -468,7 +469,7 @@ def test_status(stack: Stack) -> None:
 
 
 def test_api_server_restarts(tmp_path: Path, embedded_access: Access) -> None:
-    """An API server that is killed while we wait and comes back does not end the wait."""
+    """An API server that hangs and is killed while we wait, and comes back, ends no wait."""
     del embedded_access  # the binaries are there then
     from tests.conftest import cache_dir
 
@@ -483,16 +484,24 @@ def test_api_server_restarts(tmp_path: Path, embedded_access: Access) -> None:
     )
     platform = EmbeddedPlatform(Embedded(nodes=1, lifetime="ephemeral"), context)
     try:
-        cluster = open_cluster(platform.ensure(Run.within(120)))
+        # Its transport gives up at once, so that it is the wait that goes on.
+        impatient = Patience(first_contact=0.1, established=0.1, connect=1, first_read=2, read=2)
+        cluster = open_cluster(platform.ensure(Run.within(120)), impatient)
         stack = Stack(cluster, "restart")
         obj = workload("Deployment", "d")
         obj["spec"]["template"]["spec"]["schedulingGates"] = [{"name": "example.com/hold"}]
         ref = stack.add(obj)
         server = parts(Layout(context.state_dir))["kube-apiserver"]
-        killed = threading.Event()
+        hung, killed = threading.Event(), threading.Event()
 
-        def kill(event: Event) -> None:
-            if event.name == "wait" and not killed.is_set():
+        def disturb(event: Event) -> None:
+            """Let the API server hang, and once the user was told so, kill it."""
+            if event.name != "wait":
+                return
+            if not hung.is_set():
+                hung.set()
+                os.kill(server["pid"], signal.SIGSTOP)
+            elif "the API server does not answer" in event.detail and not killed.is_set():
                 killed.set()
                 os.kill(server["pid"], signal.SIGKILL)
                 threading.Thread(target=release, daemon=True).start()
@@ -504,12 +513,12 @@ def test_api_server_restarts(tmp_path: Path, embedded_access: Access) -> None:
             while True:
                 try:
                     cluster.write(Write(verb="merge-patch", ref=ref, body=body), run)
-                except UnreachableError:
+                except ClusterError:  # refuses everybody at first
                     run.sleep(0.2, "waiting for the API server")
                 else:
                     return
 
-        report = stack.wait(Run.within(90, emit=kill), timing=Timing(heartbeat=1))
+        report = stack.wait(Run.within(90, emit=disturb), timing=Timing(heartbeat=1))
     finally:
         platform.destroy(Run.within(60))
 

@@ -139,7 +139,7 @@ class HealthItem:
 
     Attributes:
         state: ``ready``, ``ready (simulated)``, ``progressing``, ``suspended``, ``missing``,
-            ``terminating``, ``failed`` or ``unknown``.
+            ``terminating``, ``failed``, ``unknown`` or ``skipped`` (what it needs failed).
         reason: one line: what is missing for it to be ready, or why it failed.
         hint: what to do about it.
         events: last events, newest last.
