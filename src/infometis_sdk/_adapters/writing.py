@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
@@ -25,6 +26,11 @@ _METHODS = {
     "json-patch": ("PATCH", "application/json-patch+json"),
     "delete": ("DELETE", "application/json"),
 }
+
+
+# The API server reads an apply body as YAML 1.1, where some of these end a line (a value that
+# holds U+0085 would come back with a line feed) and others are refused; escaped, all are kept.
+_BREAKS = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff]")
 
 
 def request_of(write: Write, resource: Resource, asked: Asked) -> Call:
@@ -115,9 +121,10 @@ def _delete_options(write: Write) -> dict[str, Any]:
 
 
 def _encode(body: Any) -> bytes:  # noqa: ANN401 - JSON
-    return json.dumps(
+    text = json.dumps(
         body, separators=(",", ":"), ensure_ascii=False, allow_nan=False, default=_plain
-    ).encode()
+    )
+    return _BREAKS.sub(lambda match: f"\\u{ord(match[0]):04x}", text).encode()
 
 
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON

@@ -29,6 +29,7 @@ from infometis_sdk.engine.order import apply_rank, delete_rank
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.stamp import content_digest
 from infometis_sdk.model import (
+    Credential,
     Endpoint,
     Environment,
     Lock,
@@ -147,11 +148,13 @@ def test_checksum_follows_the_configuration_that_is_read() -> None:
 
 def test_reads_name_the_credentials_of_the_pods() -> None:
     """A workload knows which credential Secrets its pods read."""
-    manifests = rendered(KAFKA)
+    credentials = {"admin": Credential(), "unread": Credential()}
+    manifests = rendered(changed(KAFKA, credentials=credentials))
     assert find(manifests, "StatefulSet", "kafka").reads == ("kafka-admin",)
     assert find(manifests, "ConfigMap", "kafka-config").reads == ()
     assert [(c.service, c.name, c.secret) for c in manifests.credentials] == [
-        ("kafka", "admin", "kafka-admin")
+        ("kafka", "admin", "kafka-admin"),
+        ("kafka", "unread", "kafka-unread"),
     ]
 
 
