@@ -8,20 +8,22 @@ for data that the old one unlocks.
 from __future__ import annotations
 
 import base64
-import datetime
+import datetime as dt
 import hashlib
 import hmac
 import secrets
 import string
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.inventory_id import parent_name
 from infometis_sdk.engine.marks import ROLE, STACK
 from infometis_sdk.errors import SecretError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.secret import Secret, SecretRef
-from infometis_sdk.model.stack import BoundCredential
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.stack import BoundCredential
 
 __all__ = (
     "KEY_BYTES",
@@ -42,7 +44,7 @@ PENDING = "made-at-apply"
 
 _ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_LIMIT = 72
-_VALIDITY = datetime.timedelta(days=3650)
+_VALIDITY = dt.timedelta(days=3650)
 
 Resolver = Callable[[SecretRef], Secret]
 
@@ -73,7 +75,8 @@ def key_of(obj: Mapping[str, Any] | None) -> bytes | None:
 def secret_data(obj: Mapping[str, Any] | None) -> dict[str, bytes]:
     """Return the decoded data of a Secret."""
     data = (obj or {}).get("data") or {}
-    return {name: base64.b64decode(value) for name, value in data.items()}
+    # A key without a value is legal, and comes as null.
+    return {name: base64.b64decode(value or "") for name, value in data.items()}
 
 
 def keyed_hash(key: bytes, *parts: bytes) -> str:
@@ -214,7 +217,7 @@ def _certificate(bound: BoundCredential, namespace: str) -> dict[str, str]:
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
     from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415
 
-    now = datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1)
+    now = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
     ca_key, key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
     ca_name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{bound.secret} CA")])
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, bound.service)])

@@ -1,4 +1,4 @@
-"""What a namespace or a CustomResourceDefinition still holds that is not the stack's to delete."""
+"""What a namespace or a CustomResourceDefinition still holds that must not go with it."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ _HOUSEHOLD = frozenset(
 )
 """What Kubernetes puts into every namespace by itself."""
 
+_BOOKKEEPING = ("inventory", "release", "key")
+
 _BY_PRODUCTS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"})
 """Kinds that come with others, or hold nothing for anybody once those are gone."""
 
@@ -47,7 +49,7 @@ def still_needed(
     Args:
         cluster: asked for everything in it, of every kind that can be deleted.
         obj: the live object.
-        stack_id: whose objects do not count.
+        stack_id: whose records do not count.
         run: deadline and cancel token.
         going: keys of objects that go before it.
 
@@ -109,11 +111,14 @@ def _in_namespace(cluster: Cluster, name: str, stack_id: str, going: set[Key], r
 
 
 def _counts(kind: str, meta: Mapping[str, Any], stack_id: str) -> bool:
-    """Whether an object keeps its namespace; volumes and credentials do, since they hold data."""
+    """Whether an object keeps its namespace: all do but what comes by itself and our records.
+
+    What is ours and stays, such as volumes and credentials, counts as much as what is not ours.
+    """
     if (kind, meta["name"]) in _HOUSEHOLD or meta.get("ownerReferences"):
         return False  # what is owned goes with its owner, which is looked at itself
     labels = meta.get("labels") or {}
-    return bool(labels.get(STACK) != stack_id or labels.get(ROLE) == "credential")
+    return labels.get(STACK) != stack_id or labels.get(ROLE) not in _BOOKKEEPING
 
 
 def _namespaced_kinds(cluster: Cluster, run: Run) -> list[tuple[str, str]]:

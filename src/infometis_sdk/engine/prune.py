@@ -115,13 +115,16 @@ def prune(
                 )
             ]
         )
-    going = {ObjectRef.of(obj).key for obj in candidates} | set(ignore)
+    # Grows with each decision, in the order of deletion: what stays, of whosever, is not in it when
+    # its namespace or its definition is looked at.
+    going = set(ignore)
     items: list[PlanItem] = []
     kept, problems = list(unmarked), []
     agreed = set(data_loss)
     for obj in sorted(candidates, key=lambda o: (delete_rank(ObjectRef.of(o)), ObjectRef.of(o))):
         ref = ObjectRef.of(obj)
         if obj["metadata"].get("deletionTimestamp"):
+            going.add(ref.key)
             continue
         others = _others(obj, manifests.stack_id) if ref.kind in SINGLETONS else []
         reason = _stays(
@@ -143,6 +146,7 @@ def prune(
                 f"{KEEP[0][0]}: {KEEP[0][1]}, {cure}"
             )
         items.append(_removal(obj, ref, others))
+        going.add(ref.key)
     confirm = "" if teardown else _breaker(manifests, items, len(owned), deployed)
     return Pruned(items=items, kept=kept, problems=problems, confirm=confirm)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import base64
+import binascii
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from infometis_sdk.engine.credentials import keyed_hash
-from infometis_sdk.model.plan import Change, Decision, PlanItem
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.plan import PlanItem
 
 __all__ = ("pod_template", "seal", "sealed", "with_annotation")
 
@@ -29,8 +32,13 @@ def sealed(payload: Mapping[str, Any], key: bytes | None) -> Mapping[str, Any]:
 def _hash(value: Any, key: bytes | None, *, encoded: bool) -> str:  # noqa: ANN401 - JSON
     if key is None:
         return _MASK
-    raw = base64.b64decode(value) if encoded else str(value).encode()
-    return keyed_hash(key, raw)
+    text = str(value)
+    if encoded:
+        try:
+            return keyed_hash(key, base64.b64decode(text, validate=True))
+        except binascii.Error:
+            pass  # the API server will refuse it; until then it is as secret as any other
+    return keyed_hash(key, text.encode())
 
 
 def seal(item: PlanItem, key: bytes | None) -> PlanItem:
@@ -39,21 +47,21 @@ def seal(item: PlanItem, key: bytes | None) -> PlanItem:
         return item
     hidden = ("data", "stringData")
 
-    def mask(value: Any) -> Any:  # noqa: ANN401 - JSON
+    def mask(value: Any, path: str) -> Any:  # noqa: ANN401 - JSON
         if value is None:
             return None
-        return _hash(base64.b64encode(str(value).encode()).decode(), key, encoded=True)
+        if isinstance(value, Mapping):
+            return {k: mask(v, path) for k, v in value.items()}
+        return _hash(value, key, encoded=path.startswith("data"))
 
     changes = tuple(
-        Change(path=c.path, op=c.op, old=mask(c.old), new=mask(c.new))
+        attrs.evolve(c, old=mask(c.old, c.path), new=mask(c.new, c.path))
         if c.path.startswith(hidden)
         else c
         for c in item.changes
     )
     decisions = tuple(
-        Decision(path=d.path, manager=d.manager, action=d.action, why=d.why, live=mask(d.live))
-        if d.path.startswith(hidden)
-        else d
+        attrs.evolve(d, live=mask(d.live, d.path)) if d.path.startswith(hidden) else d
         for d in item.decisions
     )
     return attrs.evolve(

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from infometis_sdk.engine.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Write
-from tests.integration.engine.lab import Lab
+from tests.integration.engine.lab import Lab, config_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -20,9 +21,24 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.platform import Access
 
 
+@pytest.fixture(scope="session")
+def anchor(embedded_access: Access) -> None:
+    """Be a user of the cluster's singletons for the whole run.
+
+    Otherwise each test whose stack is the last user would wait until their namespace is gone.
+    """
+    lab = Lab(embedded_access, "anchor")
+    parent = config_map(CLUSTER_PARENT, anchor="for the run of the tests")
+    parent["metadata"]["namespace"] = CLUSTER_NAMESPACE
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CLUSTER_NAMESPACE}}
+    for obj in (space, parent):
+        lab.write("apply", obj, "anchor", force=True)
+
+
 @pytest.fixture
-def labs(embedded_access: Access) -> Iterator[Callable[[], Lab]]:
+def labs(embedded_access: Access, anchor: None) -> Iterator[Callable[[], Lab]]:
     """Make stacks, each with a name that nobody else has; their namespaces go at the end."""
+    del anchor
     made: list[Lab] = []
 
     def make() -> Lab:

@@ -134,6 +134,11 @@ class Lab:
         bare = attrs.evolve(made, items=items, problems=())
         return attrs.evolve(bare, digest=digest_of(bare))
 
+    def as_guest(self) -> None:
+        """Live in a namespace that is not the stack's own, which therefore stays."""
+        self.kubectl("create", "namespace", self.namespace)
+        self.environment = attrs.evolve(self.environment, mode="shared")
+
     # --- surroundings -------------------------------------------------------------------------
 
     def with_quota(self, hard: Mapping[str, str]) -> Environment:
