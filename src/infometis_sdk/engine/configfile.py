@@ -19,7 +19,7 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
     r"""Return the values of a configuration file by key.
 
     Keys are ``a.b`` in properties, ``section.key`` in INI, field paths in JSON and YAML,
-    ``/root/element@attribute`` in XML, ``KEY`` in env files.
+    ``/element/element@attribute`` in XML, ``KEY`` in env files.
     A file of another type, or one that cannot be read, is compared by line:
     keys are ``line 1`` and so on.
 

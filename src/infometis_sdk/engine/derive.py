@@ -9,7 +9,7 @@ from attrs import frozen
 from infometis_sdk.engine import paths, quantity
 from infometis_sdk.engine.configfile import changed_keys
 from infometis_sdk.engine.influence import uncovered
-from infometis_sdk.engine.render import keyed_objects, render_service
+from infometis_sdk.engine.render_service import keyed_objects, render_service
 from infometis_sdk.engine.values import bound_error, normal, type_error
 
 if TYPE_CHECKING:
@@ -84,15 +84,15 @@ def derive_influence(stack: ComposedStack, service: str) -> dict[str, Derived]:
     return found
 
 
-Objects = dict[tuple[str, str], dict[str, Any]]
+_Objects = dict[tuple[str, str], dict[str, Any]]
 
 
 def _compare(
     composed: ComposedService,
     name: str,
     value: Any,  # noqa: ANN401 - of any parameter
-    base: Objects,
-    other: Objects,
+    base: _Objects,
+    other: _Objects,
 ) -> Derived:
     missed = tuple(
         f"{kind}/{obj} {path}".rstrip()
@@ -101,7 +101,7 @@ def _compare(
     return Derived(varied=value, seen=tuple(_seen(base, other)), undeclared=missed)
 
 
-def _seen(base: Objects, other: Objects) -> Iterator[str]:
+def _seen(base: _Objects, other: _Objects) -> Iterator[str]:
     """Yield every difference, files key by key."""
     for kind, name in sorted({*base, *other}):
         left, right = base.get((kind, name)), other.get((kind, name))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ("changed_parameters", "check_influence", "influence", "uncovered")
 
-Key = tuple[str, str]
+_Key = tuple[str, str]
 
 
 def influence(service: Service) -> dict[str, tuple[str, ...]]:
@@ -55,9 +55,9 @@ def changed_parameters(
 def check_influence(
     service: Service,
     changed: Sequence[str],
-    actual: Mapping[Key, Mapping[str, Any]],
-    reference: Mapping[Key, Mapping[str, Any]],
-    origins: Mapping[Key, Origin],
+    actual: Mapping[_Key, Mapping[str, Any]],
+    reference: Mapping[_Key, Mapping[str, Any]],
+    origins: Mapping[_Key, Origin],
 ) -> list[Fault]:
     """Return a fault for every difference that the changed parameters do not declare.
 
@@ -92,9 +92,9 @@ def check_influence(
 def uncovered(
     service: Service,
     changed: Sequence[str],
-    left: Mapping[Key, Mapping[str, Any]],
-    right: Mapping[Key, Mapping[str, Any]],
-) -> Iterator[tuple[Key, str, str]]:
+    left: Mapping[_Key, Mapping[str, Any]],
+    right: Mapping[_Key, Mapping[str, Any]],
+) -> Iterator[tuple[_Key, str, str]]:
     """Yield each undeclared difference: object, path, and why no parameter may cause it, if so."""
     declared = [i for name in changed for i in service.parameters[name].affects]
     for key in {**left, **right}:

@@ -8,14 +8,12 @@ import hashlib
 __all__ = (
     "CLUSTER_NAMESPACE",
     "CLUSTER_PARENT",
-    "PART_OF_LABEL",
     "applyset_id",
     "cluster_applyset_id",
     "parent_name",
     "stack_applyset_id",
 )
 
-PART_OF_LABEL = "applyset.kubernetes.io/part-of"
 CLUSTER_PARENT = "infometis-cluster"
 CLUSTER_NAMESPACE = "infometis-system"
 

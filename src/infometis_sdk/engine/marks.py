@@ -9,12 +9,16 @@ __all__ = (
     "KEEP",
     "PART_OF",
     "ROLE",
+    "SERVICE",
     "STACK",
     "manager_of",
 )
 
 STACK = "infometis.io/stack"
 """Label: the stack that an object belongs to."""
+
+SERVICE = "infometis.io/service"
+"""Label: the service that an object belongs to; absent on what the stack as a whole needs."""
 
 ROLE = "infometis.io/role"
 """Label on objects of our own bookkeeping: ``inventory``, ``release``, ``key`` or ``credential``."""

@@ -13,7 +13,7 @@ from typing import Any
 from infometis_sdk.engine import podspec, quantity
 from infometis_sdk.engine.loose import mapping, maps
 
-__all__ = ("normalise",)
+__all__ = ("normalise", "quantities")
 
 _SERVER_METADATA = (
     "creationTimestamp",

@@ -25,7 +25,7 @@ __all__ = (
     "value_at",
 )
 
-Path = tuple[str, ...]
+_Path = tuple[str, ...]
 """Steps of a path: a map key as it is, a list item as ``[key=value]`` or ``[index]``."""
 
 
@@ -71,7 +71,7 @@ _KEYS: Mapping[str, tuple[tuple[str, ...], ...]] = {
 
 
 @functools.lru_cache(maxsize=4096)
-def parse(text: str) -> Path:
+def parse(text: str) -> _Path:
     """Split a path into its steps.
 
     Raises:
@@ -141,7 +141,7 @@ def _item_step(item: Mapping[str, Any], keys: tuple[str, ...]) -> str | None:
     return f"[{','.join(parts)}]"
 
 
-def _walk(value: Any, path: Path) -> Iterator[tuple[Path, Any]]:  # noqa: ANN401 - JSON
+def _walk(value: Any, path: _Path) -> Iterator[tuple[_Path, Any]]:  # noqa: ANN401 - JSON
     if isinstance(value, Mapping) and value:
         for key, item in value.items():
             yield from _walk(item, (*path, key))
@@ -176,7 +176,7 @@ def differences(old: Any, new: Any) -> dict[str, tuple[Any, Any]]:  # noqa: ANN4
     return found
 
 
-def _compare(old: Any, new: Any, path: Path, found: dict[str, tuple[Any, Any]]) -> None:  # noqa: ANN401 - JSON
+def _compare(old: Any, new: Any, path: _Path, found: dict[str, tuple[Any, Any]]) -> None:  # noqa: ANN401 - JSON
     if old is new:
         return
     if isinstance(old, Mapping) and isinstance(new, Mapping):

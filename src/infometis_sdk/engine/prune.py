@@ -14,10 +14,9 @@ from attrs import field, frozen
 from infometis_sdk.engine.fieldset import entries, ours
 from infometis_sdk.engine.fingerprint import fingerprint
 from infometis_sdk.engine.inventory_id import cluster_applyset_id, stack_applyset_id
-from infometis_sdk.engine.marks import KEEP, PART_OF, ROLE, STACK, manager_of
+from infometis_sdk.engine.marks import KEEP, PART_OF, ROLE, SERVICE, STACK, manager_of
 from infometis_sdk.engine.occupied import still_needed
 from infometis_sdk.engine.order import SINGLETONS, delete_rank
-from infometis_sdk.engine.stamp import SERVICE
 from infometis_sdk.model.plan import PlanItem
 from infometis_sdk.model.reference import ObjectRef
 
@@ -33,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ("Pruned", "members", "prune", "service_of")
 
 _NAME = "app.kubernetes.io/name"
+_COPIES = frozenset({"Endpoints", "EndpointSlice"})
+"""Kinds that Kubernetes makes for a Service, with a copy of its labels, ours among them."""
+
 _DATA = frozenset({"PersistentVolumeClaim", "PersistentVolume"})
 
 
@@ -59,6 +61,8 @@ def members(live: Live, stack_id: str, namespace: str) -> list[Mapping[str, Any]
     manager = manager_of(stack_id)
     found = []
     for obj in live.objects.values():
+        if obj["kind"] in _COPIES and ours(obj, manager) is None:
+            continue
         part_of = (obj["metadata"].get("labels") or {}).get(PART_OF)
         if part_of == mine or (part_of == shared and ours(obj, manager) is not None):
             found.append(obj)
@@ -127,9 +131,7 @@ def prune(
             going.add(ref.key)
             continue
         others = _others(obj, manifests.stack_id) if ref.kind in SINGLETONS else []
-        reason = _stays(
-            cluster, obj, manifests.stack_id, run, going=going, shared=bool(others)
-        )
+        reason = _stays(cluster, obj, manifests.stack_id, run, going=going, shared=bool(others))
         if not reason and teardown and keep_data and ref.kind in _DATA:
             reason = "data stays until it is deleted by name"
         if reason:

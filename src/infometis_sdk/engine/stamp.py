@@ -12,27 +12,16 @@ from typing import Any
 
 from attrs import frozen
 
-from infometis_sdk.engine.inventory_id import PART_OF_LABEL, cluster_applyset_id, stack_applyset_id
+from infometis_sdk.engine.inventory_id import cluster_applyset_id, stack_applyset_id
 from infometis_sdk.engine.loose import mapping, maps
+from infometis_sdk.engine.marks import DIGEST, PART_OF, SERVICE, STACK
 from infometis_sdk.engine.order import SINGLETONS
 from infometis_sdk.engine.scope import Scopes
 
-__all__ = (
-    "DIGEST",
-    "MANAGED_BY",
-    "SERVICE",
-    "STACK",
-    "Stamp",
-    "content_digest",
-    "foreign_marks",
-    "reserved",
-)
+__all__ = ("MANAGED_BY", "Stamp", "content_digest", "foreign_marks", "reserved")
 
-STACK = "infometis.io/stack"
-SERVICE = "infometis.io/service"
-DIGEST = "infometis.io/digest"
-CHECKSUM = "infometis.io/config-checksum"
 MANAGED_BY = "infometis"
+"""Value of the label ``app.kubernetes.io/managed-by``."""
 
 # Cluster-scoped kinds that are renamed: those whose every reference we know and rewrite.
 # Others keep their names: singletons are shared on purpose, an APIService is named by its API,
@@ -126,12 +115,12 @@ class Stamp:
         marks = {"app.kubernetes.io/managed-by": MANAGED_BY}
         if obj["kind"] in SINGLETONS:
             # Shared by all stacks of the cluster, so nothing of one stack stands on it.
-            marks[PART_OF_LABEL] = cluster_applyset_id()
+            marks[PART_OF] = cluster_applyset_id()
         else:
             marks |= {
                 "app.kubernetes.io/instance": self.stack_id,
                 STACK: self.stack_id,
-                PART_OF_LABEL: stack_applyset_id(self.stack_id, self.namespace),
+                PART_OF: stack_applyset_id(self.stack_id, self.namespace),
             }
             names = {"app.kubernetes.io/part-of": self.project}
             if service:

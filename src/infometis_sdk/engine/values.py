@@ -12,7 +12,7 @@ from infometis_sdk.engine import quantity
 if TYPE_CHECKING:
     from infometis_sdk.model.parameter import Parameter
 
-__all__ = ("bound_error", "normal", "type_error")
+__all__ = ("bound_error", "normal", "plain", "type_error")
 
 _WORDS = {
     "string": "a string",

@@ -29,7 +29,10 @@ def test_a_plan_comes_back_as_it_was(plan: Plan) -> None:
         ("[]", "not a plan of a format that this version reads"),
         ('{"format": "infometis.io/plan/v2"}', "not a plan of a format that this version reads"),
         (plan_to_json(PLAN).replace('"items": []', '"items": {}'), "has the wrong type"),
-        (plan_to_json(PLAN).replace('"unchanged": 0', '"unchanged_": 0'), "unknown key 'unchanged_'"),
+        (
+            plan_to_json(PLAN).replace('"unchanged": 0', '"unchanged_": 0'),
+            "unknown key 'unchanged_'",
+        ),
     ],
 )
 def test_what_is_no_plan_is_refused(text: str, message: str) -> None:
