@@ -90,7 +90,7 @@ def apply(
     _refuse(plan, confirm)
     _same_cluster(job)
     _check_materials(plan, materials)
-    if plan.empty:
+    if plan.empty and not plan.unfinished:
         if before:
             before(plan)
         return _report(job, begun)
@@ -148,7 +148,7 @@ def _refuse(plan: Plan, confirm: str) -> None:
 
 def _same_cluster(job: Job) -> None:
     plan = job.plan
-    if plan.empty or not plan.cluster_uid:
+    if not plan.cluster_uid or (plan.empty and not plan.unfinished):
         return
     actual = cluster_uid(job.cluster, job.run)
     if differ(plan.cluster_uid, actual):

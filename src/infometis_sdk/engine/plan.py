@@ -20,7 +20,7 @@ from infometis_sdk.engine.marks import CREDENTIALS, manager_of
 from infometis_sdk.engine.parallel import parallel
 from infometis_sdk.engine.plan_item import Consent, Scene, change, creation, marked
 from infometis_sdk.engine.prune import prune
-from infometis_sdk.engine.release import latest, read_releases
+from infometis_sdk.engine.release import Release, latest, read_releases
 from infometis_sdk.engine.remains import Remains
 from infometis_sdk.engine.seal import seal, with_annotation
 from infometis_sdk.engine.volumes import claim_names, grow
@@ -30,7 +30,7 @@ from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import Manifest, ManifestSet
@@ -133,7 +133,8 @@ def plan(
     unchanged += len(found) - len(items)
     items, volume_problems = grow(cluster, items, live, run)
     remains = Remains(cluster, manifests, live, run)
-    deployed = remains.deployed(latest(read_releases(live.of_kind("ConfigMap"))))
+    releases = read_releases(live.of_kind("ConfigMap"))
+    deployed = remains.deployed(latest(releases))
     services = {n: s for n, s in manifests.services.items() if not scope or n in scope}
     problems = [
         *guard(deployed, services),
@@ -147,7 +148,8 @@ def plan(
         items += pruned.items
         problems += pruned.problems
         kept, confirm = pruned.kept, pruned.confirm
-    if not uid and items:
+    unfinished = "" if scope else _unfinished(live, releases)
+    if not uid and (items or unfinished):
         uid = cluster_uid(cluster, run)
     key = key_of(live.get(key_ref(manifests.stack_id, manifests.namespace)))
     made = Plan(
@@ -168,6 +170,7 @@ def plan(
         },
         confirm=confirm,
         incomplete=live.incomplete,
+        unfinished=unfinished,
         kept=kept,
         problems=tuple(problems),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
@@ -222,6 +225,15 @@ def _in_scope(manifests: ManifestSet, scope: tuple[str, ...]) -> ManifestSet:
         manifests=tuple(m for m in manifests.manifests if not m.service or m.service in scope),
         credentials=tuple(b for b in manifests.credentials if b.service in scope),
     )
+
+
+def _unfinished(live: Live, releases: Sequence[Release]) -> str:
+    """Say what is left to be recorded of an apply that died after its last object, or failed."""
+    if releases and releases[-1].status not in ("deployed", "superseded"):
+        return f"release {releases[-1].number} is {releases[-1].status}"
+    if releases and live.inventory is None:
+        return "the inventory is gone"
+    return ""
 
 
 def _identify(cluster: Cluster, live: Live, pinned: str, run: Run) -> str:

@@ -121,6 +121,8 @@ class Plan(Report):
         credentials: ``secret name`` to the sources of its keys, by reference.
         confirm: whether circuit breakers demand the digest as confirmation, and why.
         incomplete: what could not be looked at (403), so that prune is incomplete.
+        unfinished: what an earlier apply left to be recorded although no object need change;
+            empty where there is nothing.
 
     """
 
@@ -141,6 +143,7 @@ class Plan(Report):
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
     confirm: str = ""
     incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    unfinished: str = ""
     kept: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     created: str = ""
@@ -184,6 +187,8 @@ class Plan(Report):
         notes += [f"refused: {problem}" for problem in self.problems]
         notes += [f"not looked at: {reason}" for reason in self.incomplete]
         notes += [f"kept: {reason}" for reason in self.kept]
+        if self.unfinished:
+            notes.append(f"to be recorded: {self.unfinished}")
         if self.confirm:
             notes.append(f"needs confirmation: {self.confirm}")
         if self.digest and not self.empty:

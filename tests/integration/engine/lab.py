@@ -270,8 +270,8 @@ class Lab:
                 version, kind, Run.within(MINUTE), labels=f"{STACK}={self.name}", metadata_only=True
             ):
                 meta = obj["metadata"]
-                if meta.get("deletionTimestamp"):
-                    continue
+                if meta.get("deletionTimestamp") or kind in ("Endpoints", "EndpointSlice"):
+                    continue  # the latter have a copy of their Service's labels
                 found.add((kind, meta.get("namespace", ""), meta["name"]))
         return found
 

@@ -210,3 +210,16 @@ def test_every_refusal_is_an_error_of_ours(lab: Lab) -> None:
     assert caught.value.hint
     assert not caught.value.message.endswith(".")
     assert caught.value.exit_code == 3
+
+
+def test_a_lost_inventory_is_written_anew(lab: Lab) -> None:
+    """Somebody deleted our records: the stack is still ours, and the next run restores them."""
+    lab.up(stack(lab, "1"))
+    lab.kubectl("delete", "configmap", f"infometis-{lab.name}")
+    made = lab.plan(stack(lab, "1"))
+    assert made.empty
+    assert made.unfinished
+    lab.apply(made, stack(lab, "1"))
+    assert not lab.plan(stack(lab, "1")).unfinished
+    left = lab.render(raw("base", config_map("base", a="1")))
+    assert {i.action for i in lab.plan(left).items} == {"delete"}

@@ -1,0 +1,165 @@
+"""Kill it anywhere, run it again."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from infometis_sdk.engine.lease import Writer
+from infometis_sdk.engine.marks import ROLE
+from infometis_sdk.testing.fault_proxy import FaultProxy
+from tests.integration.engine.victim import stack
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from infometis_sdk.model.stack import ManifestSet
+    from infometis_sdk.ports.platform import Access
+    from tests.integration.engine.lab import Lab
+
+pytestmark = pytest.mark.integration
+
+
+class Assassin(FaultProxy):
+    """A proxy that kills its client right after a certain write was done, before it is told."""
+
+    def __init__(self, access: Access) -> None:
+        super().__init__(access)
+        self.after = 0
+        self.writes: list[str] = []
+        self.victim: subprocess.Popen[str] | None = None
+
+    def saw(self, verb: str, target: str, headers: Mapping[str, str], status: int) -> None:
+        """See :meth:`FaultProxy.saw`."""
+        if verb != "GET" and "dryRun" not in target:
+            self.writes.append(f"{verb} {target.partition('?')[0].rpartition('/')[2]}")
+            if len(self.writes) == self.after and self.victim is not None:
+                self.victim.send_signal(signal.SIGKILL)
+        super().saw(verb, target, headers, status)
+
+    def run(self, lab: Lab, value: str, *, after: int = 0, seconds: float = 0) -> int:
+        """Apply in a process of its own, and kill it after so many writes or seconds."""
+        script = (
+            "import sys\n"
+            "from tests.integration.engine.victim import main\n"
+            "sys.exit(main(sys.argv[1:]))\n"
+        )
+        kubeconfig = str(self.access.kubeconfig)
+        self.writes.clear()
+        self.after = after
+        self.victim = subprocess.Popen(
+            (sys.executable, "-c", script, lab.name, kubeconfig, value, "proxy"),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        if seconds:
+            lab.until(lambda: bool(self.writes), "the first write")
+            time.sleep(seconds)
+            self.victim.kill()
+        _, err = self.victim.communicate(timeout=60)
+        assert self.victim.returncode in (0, -signal.SIGKILL), err
+        return self.victim.returncode
+
+
+def secrets_of(lab: Lab) -> dict[str, Any]:
+    """Return the data of the credentials that are there."""
+    return {
+        s["metadata"]["name"]: s["data"]
+        for s in lab.cluster.list("v1", "Secret", lab.run(), namespace=lab.namespace)
+        if (s["metadata"].get("labels") or {}).get(ROLE) in ("credential", "key")
+    }
+
+
+def converges(lab: Lab, wanted: ManifestSet) -> None:
+    """Run again, and demand that everything is as if nothing had happened."""
+    before = secrets_of(lab)
+    lab.up(wanted)
+    lab.settled(wanted)
+    # Found by asking every kind: nothing is lost, and nothing is left that nobody knows.
+    desired = {(m.ref.kind, m.ref.namespace, m.ref.name) for m in wanted.manifests}
+    desired |= {("Secret", lab.namespace, b.secret) for b in wanted.credentials}
+    assert lab.members() == desired
+    after = secrets_of(lab)
+    assert {name: after[name] for name in before} == before
+    assert set(after) == {"db-admin", f"infometis-{lab.name}-key"}
+    states = releases(lab)
+    assert states.count("deployed") == 1
+    assert states[-1] == "deployed"
+    assert "pending" not in states
+    with Writer(lab.cluster, lab.name, lab.namespace, lab.run(), patience=0.0):
+        pass  # nobody has to wait for the one that died
+
+
+def releases(lab: Lab) -> list[str]:
+    """Return the states of the Releases, oldest first."""
+    found = lab.cluster.list(
+        "v1", "ConfigMap", lab.run(), namespace=lab.namespace, labels=f"{ROLE}=release"
+    )
+    return [o["data"]["status"] for o in sorted(found, key=lambda o: int(o["data"]["number"]))]
+
+
+def test_a_first_install_killed_at_any_write_converges(labs: Callable[[], Lab]) -> None:
+    """Killed after the namespace, the Lease, the Release, the inventory, the key, the credential,
+    in the middle of the objects and right before the end: the next run makes it whole.
+    """
+    whole = labs()
+    with Assassin(whole.access) as proxy:
+        assert proxy.run(whole, "1") == 0
+        script = list(proxy.writes)
+        converges_at_once(whole)
+        total = len(script)
+        assert total > 60
+        assert script[0].endswith(whole.namespace)
+        points = [1, 2, 3, 4, 5, 6, 7, random.Random(1).randrange(8, total - 3), total - 2, total]
+        for point in points:
+            lab = labs()
+            ended = proxy.run(lab, "1", after=point)
+            assert ended == -signal.SIGKILL, (point, proxy.writes)
+            converges(lab, stack(lab, "1"))
+
+
+def converges_at_once(lab: Lab) -> None:
+    """Demand that a run that was not killed left nothing to do."""
+    wanted = stack(lab, "1")
+    lab.settled(wanted)
+    converges(lab, wanted)
+
+
+def test_an_update_killed_at_any_write_converges(labs: Callable[[], Lab]) -> None:
+    """Killed while objects change, come and are pruned, at random writes and at random times."""
+    lab = labs()
+    lab.up(stack(lab, "1"))
+    value = "2"
+    rng = random.Random(os.environ.get("INFOMETIS_TEST_SEED", "7"))
+    with Assassin(lab.access) as proxy:
+        assert proxy.run(lab, value) == 0
+        script = list(proxy.writes)
+        converges(lab, stack(lab, value))
+        pruned = [n for n, text in enumerate(script, 1) if text.startswith("DELETE only-1")]
+        assert len(pruned) == 4
+        total = len(script)
+        points = [2, 3, rng.randrange(4, pruned[0] - 1), pruned[0] - 1, pruned[1], total - 1]
+        for point in points:
+            value = "1" if value == "2" else "2"
+            proxy.run(lab, value, after=point)
+            converges(lab, stack(lab, value))
+        for _ in range(3):
+            value = "1" if value == "2" else "2"
+            proxy.run(lab, value, seconds=rng.uniform(0.01, 0.6))
+            converges(lab, stack(lab, value))
+
+
+def test_a_run_that_died_is_followed_by_one_that_wants_something_else(lab: Lab) -> None:
+    """After a crash on the way to one state, the way to another leaves nothing of the first."""
+    lab.up(stack(lab, "1"))
+    with Assassin(lab.access) as proxy:
+        proxy.run(lab, "2", after=40)
+    converges(lab, stack(lab, "3"))
