@@ -134,6 +134,8 @@ def _same_map(
             return False
         seen += 1
         if key not in live:
+            if not tree and _zero(want):
+                continue
             return False
         have = live[key]
         if not tree:
@@ -190,10 +192,19 @@ def find_item(items: Sequence[Any], keys: Mapping[str, Any]) -> Mapping[str, Any
     return loose[0] if len(loose) == 1 else None
 
 
+def _zero(want: Any) -> bool:  # noqa: ANN401 - any JSON
+    """Whether the API server may leave a value out because it is as good as absent.
+
+    Had somebody removed it, they would have taken its ownership from us.
+    """
+    return want is False or want in (0, "", {}, [])
+
+
 def _contained(want: Any, have: Any) -> bool:  # noqa: ANN401 - any JSON
     if isinstance(want, Mapping):
         return isinstance(have, Mapping) and all(
-            key in have and _contained(value, have[key]) for key, value in want.items()
+            _contained(value, have[key]) if key in have else _zero(value)
+            for key, value in want.items()
         )
     if isinstance(want, (list, tuple)):
         return (
