@@ -7,6 +7,7 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ import pytest
 
 from infometis_sdk.engine.lease import Writer
 from infometis_sdk.engine.marks import ROLE
-from infometis_sdk.testing.fault_proxy import FaultProxy
+from infometis_sdk.testing.fault_proxy import Fault, FaultProxy
 from tests.integration.engine.victim import stack
 
 if TYPE_CHECKING:
@@ -36,6 +37,14 @@ class Assassin(FaultProxy):
         self.after = 0
         self.writes: list[str] = []
         self.victim: subprocess.Popen[str] | None = None
+        self.begun = self.ended = 0
+        self.counting = threading.Lock()
+
+    def choose(self, verb: str, target: str) -> Fault | None:
+        """See :meth:`FaultProxy.choose`."""
+        with self.counting:
+            self.begun += 1
+        return super().choose(verb, target)
 
     def saw(self, verb: str, target: str, headers: Mapping[str, str], status: int) -> None:
         """See :meth:`FaultProxy.saw`."""
@@ -44,6 +53,8 @@ class Assassin(FaultProxy):
             if len(self.writes) == self.after and self.victim is not None:
                 self.victim.send_signal(signal.SIGKILL)
         super().saw(verb, target, headers, status)
+        with self.counting:
+            self.ended += 1
 
     def run(self, lab: Lab, value: str, *, after: int = 0, seconds: float = 0) -> int:
         """Apply in a process of its own, and kill it after so many writes or seconds."""
@@ -66,6 +77,8 @@ class Assassin(FaultProxy):
             self.victim.kill()
         _, err = self.victim.communicate(timeout=60)
         assert self.victim.returncode in (0, -signal.SIGKILL), err
+        # What the dead process had sent is still done by the API server, within moments.
+        lab.until(lambda: self.begun == self.ended, "the last requests")
         return self.victim.returncode
 
 
