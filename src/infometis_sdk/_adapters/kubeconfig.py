@@ -257,7 +257,7 @@ class KubeConfig:
         return CredentialPlugin(
             command=str(spec["command"]),
             args=tuple(str(arg) for arg in spec.get("args") or ()),
-            env={str(e["name"]): str(e["value"]) for e in spec.get("env") or ()},
+            env={str(e.get("name")): str(e.get("value") or "") for e in spec.get("env") or ()},
             api_version=str(spec["apiVersion"]),
             install_hint=str(spec.get("installHint") or ""),
             cluster_info=_cluster_info(cluster) if spec.get("provideClusterInfo") else None,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from infometis_sdk._adapters.asked import Asked
 from infometis_sdk._adapters.kinds import Kinds, declared
@@ -18,7 +18,7 @@ from infometis_sdk._adapters.refusals import refusal
 from infometis_sdk._adapters.session import Session
 from infometis_sdk._adapters.transport import Answer, Call, Patience, Transport
 from infometis_sdk._adapters.watching import Listed, watch
-from infometis_sdk._adapters.writing import request_of, secrets_of
+from infometis_sdk._adapters.writing import path_of, request_of, secrets_of
 from infometis_sdk.errors import ClusterError, UnknownKindError
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
 
@@ -103,7 +103,7 @@ class KubernetesCluster(Cluster):
         except UnknownKindError:
             return None
         asked = Asked(verb="get", resource=resource, namespace=ref.namespace, ref=ref)
-        target = resource.path(ref.namespace, quote(ref.name, safe=""))
+        target = path_of(resource, ref)
         answer = self._transport.send(Call(doing=asked.doing, method="GET", target=target), run)
         if answer.status == HTTPStatus.NOT_FOUND:
             return None
@@ -127,10 +127,8 @@ class KubernetesCluster(Cluster):
             dry_run=write.dry_run,
         )
         answer = self._transport.send(request_of(write, resource, asked), run)
-        if answer.status >= REFUSED:
-            raise refusal(answer, asked, secrets_of(write))
         written = Written(
-            object=json.loads(answer.data),
+            object=self._object(answer, asked, write),
             created=answer.status == HTTPStatus.CREATED,
             warnings=_warnings(answer),
         )
@@ -181,9 +179,9 @@ class KubernetesCluster(Cluster):
 
     # --- parts ------------------------------------------------------------------------------
 
-    def _object(self, answer: Answer, asked: Asked) -> Any:  # noqa: ANN401 - JSON
+    def _object(self, answer: Answer, asked: Asked, write: Write | None = None) -> Any:  # noqa: ANN401 - JSON
         if answer.status >= REFUSED:
-            raise refusal(answer, asked)
+            raise refusal(answer, asked, secrets_of(write) if write else ())
         try:
             return json.loads(answer.data)
         except ValueError as error:

@@ -221,10 +221,12 @@ def tls_context(connection: Connection, credentials: Credentials) -> ssl.SSLCont
     if credentials.certificate:
         with as_file(credentials.certificate + credentials.key) as path:
             try:
-                context.load_cert_chain(path)
-            except ssl.SSLError as error:
-                msg = f"certificate and key in {connection.source} do not fit"
-                raise PlatformError(msg, hint="get the kubeconfig anew") from error
+                # Without an answer of ours, OpenSSL would ask the terminal for a passphrase.
+                context.load_cert_chain(path, password=lambda: b"")
+            except (ssl.SSLError, ValueError) as error:
+                msg = f"certificate and key in {connection.source} cannot be used"
+                hint = "they must belong together and have no passphrase; get the kubeconfig anew"
+                raise PlatformError(msg, hint=hint) from error
     return context
 
 

@@ -14,9 +14,10 @@ from infometis_sdk.errors import InvalidError
 
 if TYPE_CHECKING:
     from infometis_sdk._adapters.asked import Asked
+    from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.ports.cluster import Resource, Write
 
-__all__ = ("request_of", "secrets_of")
+__all__ = ("path_of", "request_of", "secrets_of")
 
 _METHODS = {
     "apply": ("PATCH", "application/apply-patch+yaml"),  # JSON is YAML
@@ -43,12 +44,8 @@ def request_of(write: Write, resource: Resource, asked: Asked) -> Call:
     if write.verb not in _METHODS:
         msg = f"there is no verb {write.verb!r} for {write.ref}"
         raise InvalidError(msg, ref=write.ref, hint=f"use one of {', '.join(_METHODS)}")
-    if resource.namespaced and not write.ref.namespace:
-        msg = f"{write.ref} names no namespace, and its kind lives in namespaces"
-        raise InvalidError(msg, ref=write.ref, hint="give it a namespace")
+    path = path_of(resource, write.ref, named=write.verb != "create" or bool(write.subresource))
     method, content_type = _METHODS[write.verb]
-    name = "" if write.verb == "create" and not write.subresource else write.ref.name
-    path = resource.path(write.ref.namespace, quote(name, safe=""))
     if write.subresource:
         path = f"{path}/{write.subresource}"
     params: dict[str, str] = {}
@@ -68,6 +65,20 @@ def request_of(write: Write, resource: Resource, asked: Asked) -> Call:
         content_type=content_type,
         repeatable=_repeatable(write),
     )
+
+
+def path_of(resource: Resource, ref: ObjectRef, *, named: bool = True) -> str:
+    """Return the path of an object, or of the collection that it belongs to.
+
+    Raises:
+        InvalidError: a namespaced object names no namespace; without one, the API server would
+            answer that there is no such object.
+
+    """
+    if resource.namespaced and not ref.namespace:
+        msg = f"{ref} names no namespace, and its kind lives in namespaces"
+        raise InvalidError(msg, ref=ref, hint="give it a namespace")
+    return resource.path(ref.namespace, quote(ref.name, safe="") if named else "")
 
 
 def _repeatable(write: Write) -> bool:

@@ -266,6 +266,8 @@ def test_namespaced_object_without_namespace(cluster: KubernetesCluster, run: Ru
     """A forgotten namespace is found before anything is sent."""
     with pytest.raises(InvalidError, match="ConfigMap/a names no namespace"):
         cluster.write(apply(config_map("")), run)
+    with pytest.raises(InvalidError, match="ConfigMap/a names no namespace"):
+        cluster.get(ObjectRef.of(config_map("")), run)
 
 
 def test_unknown_kind(cluster: KubernetesCluster, namespace: str, run: Run) -> None:
