@@ -155,7 +155,7 @@ def decide(
             want = value_at(desired, path)
             if want is None or want == value:
                 continue
-            text = display(path)
+            text = display(path, live)
             action, why = classify(
                 owner,
                 text,
@@ -197,7 +197,7 @@ def additions(
             tree=owner.fields, have=live, want=desired, mine=ours(live, manager), fixed=tuple(fixed)
         )
         for path, value in _extra(node):
-            if not _allowed(owner, display(path), policy):
+            if not _allowed(owner, display(path, live), policy):
                 yield path, owner, value
 
 

@@ -74,7 +74,7 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
             return [_missing(manifest, manifests, deployed)]
         if proven(obj, have, manager):
             foreign = tuple(additions(obj, have, manager, manifests.environment.policies.drift))
-            return list(_foreign(manifest, foreign))
+            return list(_foreign(manifest, have, foreign))
         run.check("looking for drift")
         rules = Rules(
             manager=manager,
@@ -86,7 +86,7 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         differences = _differences(manifest, obj, have, found, manager)
         return [
             *(_dated(cluster, item, have, manager, run) for item in differences),
-            *_foreign(manifest, found.foreign),
+            *_foreign(manifest, have, found.foreign),
         ]
 
     pairs = list(zip(manifests.manifests, wanted, strict=True))
@@ -137,15 +137,16 @@ def _leftovers(manifests: ManifestSet, live: Live) -> Iterator[DriftItem]:
 
 
 def _foreign(
-    manifest: Manifest, foreign: tuple[tuple[Path, Owner, Any], ...]
+    manifest: Manifest, have: Object, foreign: tuple[tuple[Path, Owner, Any], ...]
 ) -> Iterator[DriftItem]:
     for path, owner, value in foreign:
+        text = display(path, have)
         yield DriftItem(
             ref=manifest.ref,
             service=manifest.service,
             state="foreign",
-            path=display(path),
-            live=_text(manifest, display(path), value),
+            path=text,
+            live=_text(manifest, text, value),
             manager=owner.label,
             time=owner.time,
         )
@@ -217,7 +218,7 @@ def _owner(have: Object, path: str, manager: str) -> Owner | None:
         if owner.subresource == "status":
             continue
         for held, _ in owned_leaves(have, owner.fields):
-            text = display(held)
+            text = display(held, have)
             if path == text or path.startswith((text + ".", text + "[")):
                 return owner
     return None

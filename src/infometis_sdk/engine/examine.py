@@ -11,7 +11,7 @@ from infometis_sdk.engine.conflicts import additions, decide
 from infometis_sdk.engine.fieldset import Owner, Path, ours, without
 from infometis_sdk.engine.fingerprint import content
 from infometis_sdk.engine.marks import DIGEST
-from infometis_sdk.engine.paths import leaves
+from infometis_sdk.engine.paths import MISSING, differences
 from infometis_sdk.errors import (
     ClusterError,
     ConflictError,
@@ -104,15 +104,14 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[Change, ...
         ['~ spec.replicas: 1 -> 3']
 
     """
-    before, after = leaves(content(old)), leaves(content(new))
     found = []
-    for path in sorted(before.keys() | after.keys()):
-        if path not in after:
-            found.append(Change(path=path, op="remove", old=before[path]))
-        elif path not in before:
-            found.append(Change(path=path, op="add", new=after[path]))
-        elif before[path] != after[path]:
-            found.append(Change(path=path, op="replace", old=before[path], new=after[path]))
+    for path, (before, after) in sorted(differences(content(old), content(new)).items()):
+        if after is MISSING:
+            found.append(Change(path=path, op="remove", old=before))
+        elif before is MISSING:
+            found.append(Change(path=path, op="add", new=after))
+        else:
+            found.append(Change(path=path, op="replace", old=before, new=after))
     return tuple(found)
 
 

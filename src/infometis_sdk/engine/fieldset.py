@@ -10,10 +10,13 @@ sigs.k8s.io/structured-merge-diff.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
+
+from infometis_sdk.engine.paths import item_steps
 
 __all__ = (
     "Owner",
@@ -29,6 +32,7 @@ __all__ = (
 
 Path = tuple[str, ...]
 
+_PLAIN = re.compile(r"[A-Za-z0-9_$-]+")
 _IDENTITY = frozenset({"apiVersion", "kind"})
 _META_IDENTITY = frozenset({"name", "namespace"})
 
@@ -83,8 +87,8 @@ def proven(desired: Mapping[str, Any], live: Mapping[str, Any], manager: str) ->
     and the manager owns exactly the desired set of fields:
     then nothing would be set, taken over or given up.
     ``desired`` must carry a digest of its own content as one of its fields, as stamped objects do.
-    An atomic value that we own, under an unchanged digest, is what we sent plus what the server filled
-    in, since any other writer would have taken its ownership;
+    An atomic value that we own, under an unchanged digest, is what we sent plus what the server
+    filled in, since any other writer would have taken its ownership;
     so there it is enough that what is desired is contained in what is live.
 
     Args:
@@ -138,26 +142,26 @@ def _same_map(
                 continue
             return False
         have = live[key]
-        if not tree:
-            if not _contained(want, have):
-                return False
-        elif isinstance(want, Mapping):
-            if not isinstance(have, Mapping) or not _same_map(
-                want, have, tree, meta=top and key == "metadata"
-            ):
-                return False
-        elif isinstance(want, Sequence) and not isinstance(want, str):
-            if not isinstance(have, list) or not _same_list(want, have, tree):
-                return False
-        else:
+        if not _same_value(want, have, tree, meta=top and key == "metadata"):
             return False
     return seen == sum(1 for key in fields if key != ".")
+
+
+def _same_value(want: Any, have: Any, tree: Mapping[str, Any], *, meta: bool) -> bool:  # noqa: ANN401
+    if not tree:
+        return _contained(want, have)
+    if isinstance(want, Mapping):
+        return isinstance(have, Mapping) and _same_map(want, have, tree, meta=meta)
+    if isinstance(want, Sequence) and not isinstance(want, str):
+        return isinstance(have, list) and _same_list(want, have, tree)
+    return False
 
 
 def _same_list(want: Sequence[Any], have: list[Any], tree: Mapping[str, Any]) -> bool:
     members = [key for key in tree if key != "."]
     if len(members) != len(want):
         return False
+    pairs: list[tuple[Any, Any]] = []
     for key in members:
         if key.startswith("v:"):
             value = json.loads(key[2:])
@@ -172,7 +176,19 @@ def _same_list(want: Sequence[Any], have: list[Any], tree: Mapping[str, Any]) ->
             return False
         if tree[key] and not _same_map(_with_keys(wanted, keys, tree[key]), found, tree[key]):
             return False
-    return True
+        pairs.append((wanted, found))
+    return _same_order(pairs, want, have)
+
+
+def _same_order(pairs: list[tuple[Any, Any]], want: Sequence[Any], have: list[Any]) -> bool:
+    """Whether items follow each other alike; ownership says nothing about that.
+
+    Init containers run in their order, and variables may use those before them.
+    """
+    places = {id(item): place for place, item in enumerate(want)}
+    live = {id(item): place for place, item in enumerate(have)}
+    order = [live[id(b)] for _, b in sorted(pairs, key=lambda pair: places[id(pair[0])])]
+    return order == sorted(order)
 
 
 def _with_keys(
@@ -260,25 +276,38 @@ def value_at(obj: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON
     return obj
 
 
-def display(path: Path) -> str:
+def display(path: Path, obj: Any = None) -> str:  # noqa: ANN401 - any JSON
     """Write a path for people, as in ``spec.containers[name=kafka].image``.
+
+    Args:
+        path: a path of :func:`owned_leaves`.
+        obj: the object that it leads into; then list items are named as :mod:`.paths` names them,
+            which knows ports by their names and not by the keys of server-side apply.
 
     Example:
         >>> display(("spec", "containers", '[{"name":"kafka"}]', "image"))
         'spec.containers[name=kafka].image'
 
     """
-    text = ""
+    text, here, name = "", obj, ""
     for step in path:
         if step.startswith("[{"):
-            pairs = json.loads(step[1:-1])
-            text += "[" + ",".join(f"{k}={v}" for k, v in pairs.items()) + "]"
-        elif step.startswith("[="):
+            keys = json.loads(step[1:-1])
+            item = find_item(here, keys) if isinstance(here, list) else None
+            if item is None:
+                text += "[" + ",".join(f"{k}={v}" for k, v in keys.items()) + "]"
+            else:
+                at = next(n for n, each in enumerate(here) if each is item)
+                text += item_steps(name, here)[at]
+            here = item
+            continue
+        if step.startswith("[="):
             text += step
-        elif "." in step or "/" in step:
+        elif not _PLAIN.fullmatch(step):
             text += f"[{step}]"
         else:
             text += f".{step}" if text else step
+        here, name = here.get(step) if isinstance(here, Mapping) else None, step
     return text
 
 
@@ -290,10 +319,11 @@ def without(obj: Any, path: Path) -> Any:  # noqa: ANN401 - any JSON
     if step.startswith("["):
         if not isinstance(obj, list):
             return obj
-        target = json.loads(step[2:-1]) if step.startswith("[=") else find_item(obj, json.loads(step[1:-1]))
+        member = step.startswith("[=")
+        target = json.loads(step[2:-1]) if member else find_item(obj, json.loads(step[1:-1]))
         kept = []
         for item in obj:
-            if item is target or (step.startswith("[=") and item == target):
+            if item is target or (member and item == target):
                 if rest:
                     kept.append(without(item, rest))
             else:

@@ -142,7 +142,7 @@ def change(
         autoscaled=ref.key in scene.autoscaled,
     )
     found = examine(scene.cluster, obj, have, rules, run)
-    removals, extra = _removals(found, environment.policies.drift.foreign)
+    removals, extra = _removals(found, have, environment.policies.drift.foreign)
     if not found.action and not removals:
         return None
     action = found.action or "update"
@@ -204,14 +204,16 @@ def _untouchable(manifest: Manifest, have: Object, *, ours: bool) -> str:
     )
 
 
-def _removals(found: Examination, policy: str) -> tuple[tuple[Path, ...], tuple[Decision, ...]]:
+def _removals(
+    found: Examination, have: Object, policy: str
+) -> tuple[tuple[Path, ...], tuple[Decision, ...]]:
     """Return the foreign additions that the policy takes away."""
     if policy != "remove":
         return (), ()
     taken = [(path, owner, value) for path, owner, value in found.foreign if not deployer(owner)]
     decisions = tuple(
         Decision(
-            path=display(path),
+            path=display(path, have),
             manager=owner.label,
             action="remove",
             why="policies.drift.foreign is remove",

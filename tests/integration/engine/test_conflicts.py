@@ -342,3 +342,48 @@ def test_keys_of_a_config_map_are_told_apart(lab: Lab) -> None:
         "b": "2",
         "c": "3",
     }
+
+
+def test_a_changed_port_is_one_difference_with_its_author(lab: Lab) -> None:
+    """Server-side apply knows ports by number and protocol, people by name: drift joins the two."""
+    web = deployment("web")
+    main = web["spec"]["template"]["spec"]["containers"][0]
+    main["ports"] = [{"name": "http", "containerPort": 80}, {"name": "admin", "containerPort": 81}]
+    main["env"] = [{"name": "A", "value": "1"}]
+    wanted = lab.render(raw("web", web))
+    lab.up(wanted)
+    pod = {"containers": [{"name": "main", "env": [{"name": "A", "value": "2"}]}]}
+    lab.kubectl("patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}}))
+    ports = [{"name": "http", "containerPort": 80, "protocol": "TCP", "hostPort": 8080}]
+    pod = {"containers": [{"name": "main", "ports": ports}]}
+    lab.kubectl("patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}}))
+    path = "spec.template.spec.containers[name=main]"
+    found = {(i.state, i.path, i.live) for i in lab.drift(wanted).items}
+    assert found == {
+        ("drift", f"{path}.env[name=A].value", "2"),
+        ("foreign", f"{path}.ports[name=http].hostPort", "8080"),
+    }
+
+
+def test_the_order_of_a_list_counts(lab: Lab) -> None:
+    """Containers that somebody reordered are drift: what starts first is not what we said."""
+    pair = deployment("pair")
+    pod = pair["spec"]["template"]["spec"]
+    pod["initContainers"] = [{"name": n, "image": "example/i:1"} for n in ("one", "two")]
+    wanted = lab.render(raw("pair", pair))
+    lab.up(wanted)
+    live = lab.must_get(lab.ref("Deployment", "pair", "apps/v1"))
+    spec = live["spec"]["template"]["spec"]
+    turned = list(reversed(spec["initContainers"]))
+    lab.patch(
+        lab.ref("Deployment", "pair", "apps/v1"),
+        {"spec": {"template": {"spec": {"initContainers": turned}}}},
+        "kubectl-edit",
+    )
+    made = lab.plan(wanted)
+    assert item(made, "Deployment/pair").changes
+    lab.apply(made, wanted)
+    lab.settled(wanted)
+    live = lab.must_get(lab.ref("Deployment", "pair", "apps/v1"))
+    names = [c["name"] for c in live["spec"]["template"]["spec"]["initContainers"]]
+    assert names == ["one", "two"]
