@@ -36,7 +36,7 @@ from infometis_sdk.model.run import CancelToken, Event, Run
 from infometis_sdk.ports.cluster import Write
 from infometis_sdk.ports.platform import Access, Platform, PlatformContext, StartStop
 
-__all__ = ("PlatformContract", "PlatformFactory")
+__all__ = ("PlatformContract", "PlatformFactory", "cluster_uid", "get_note", "put_note")
 
 PlatformFactory = Callable[[PlatformContext], Platform]
 

@@ -28,7 +28,7 @@ __all__ = ("Relay", "Script", "Upstream")
 _HOP = frozenset({"connection", "transfer-encoding", "content-length", "host", "keep-alive"})
 """Headers that belong to one connection, not to the request (RFC 9110, section 7.6.1)."""
 
-Reply = tuple[int, dict[str, str], bytes]
+_Reply = tuple[int, dict[str, str], bytes]
 
 
 @frozen(kw_only=True)
@@ -52,7 +52,7 @@ class Script(Protocol):
     def choose(self, verb: str, target: str) -> Fault | None:
         """Return the fault that is due, if any."""
 
-    def first(self, target: str, now: Reply) -> Reply:
+    def first(self, target: str, now: _Reply) -> _Reply:
         """Remember the first answer to a read and return it."""
 
     def saw(self, verb: str, target: str, headers: Mapping[str, str], status: int) -> None:
@@ -120,7 +120,7 @@ class _Server(ThreadingHTTPServer):
     def shutdown_request(self, request: Any) -> None:  # noqa: ANN401
         with self._guard:
             self._open.discard(request)
-        cut(request)
+        _cut(request)
         request.close()
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ANN401
@@ -129,10 +129,10 @@ class _Server(ThreadingHTTPServer):
     def break_all(self) -> None:
         with self._guard:
             for each in self._open:
-                cut(each)
+                _cut(each)
 
 
-def cut(connection: socket.socket) -> None:
+def _cut(connection: socket.socket) -> None:
     """Break a connection below TLS, as a crash would."""
     with suppress(OSError):
         socket.socket.shutdown(connection, socket.SHUT_RDWR)
@@ -180,7 +180,7 @@ class _Handler(BaseHTTPRequestHandler):
                 self._ask(headers, body).read()
             self._note(0)
             self.close_connection = True
-            cut(self.connection)
+            _cut(self.connection)
             return True
         if fault.status:
             extra = {"content-type": "application/json"}
@@ -205,7 +205,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.script.first(self.path, reply)
         self._send(*reply)
 
-    def _whole(self, headers: dict[str, str], body: bytes | None) -> Reply:
+    def _whole(self, headers: dict[str, str], body: bytes | None) -> _Reply:
         response = self._ask(headers, body)
         return response.status, _kept(response), response.read()
 
