@@ -24,6 +24,7 @@ from infometis_sdk.engine.fieldset import (
     value_at,
 )
 from infometis_sdk.engine.fingerprint import NOISE
+from infometis_sdk.engine.paths import matches
 from infometis_sdk.model.plan import Decision
 
 if TYPE_CHECKING:
@@ -75,14 +76,10 @@ def _like(name: str, patterns: tuple[str, ...]) -> bool:
 
 
 def _path_like(path: str, pattern: str) -> bool:
-    # fnmatch would read [..] as a set of characters, so list items are compared as plain text.
-    plain = pattern.replace("[*]", "\0")
-    if "\0" not in plain:
-        return fnmatchcase(path, plain)
-    head, _, tail = plain.partition("\0")
-    if not path.startswith(head + "["):
-        return False
-    return fnmatchcase(path.partition("]")[2], tail)
+    try:
+        return bool(pattern) and matches(pattern, path)
+    except ValueError:
+        return False  # not a path, so it trusts nobody
 
 
 def classify(
@@ -242,10 +239,9 @@ def _extra(node: _Node) -> Iterator[tuple[Path, Any]]:
     theirs = node.want is None and node.mine is None
     children = [key for key in node.tree if key != "."]
     # Maps of labels and annotations belong to everybody, one key each.
-    whole = len(node.path) > 1 and node.path[-1] not in ("annotations", "labels") and not node.fixed
-    if not children or (theirs and whole):
-        if theirs:
-            yield node.path, node.have
+    whole = len(node.path) > 1 and node.path[-1] not in ("annotations", "labels")
+    if theirs and not node.fixed and (whole or not children):
+        yield node.path, node.have
         return
     for key in children:
         yield from _extra(node.child(key))

@@ -131,7 +131,11 @@ def make(
     elif credential.type == "cluster-id":
         data = {"id": given.get("id") or _cluster_id()}
     elif credential.type == "tls":
-        data = given if len(given) == len(legal) else _certificate(bound, namespace)
+        if given and len(given) < len(legal):
+            lacking = ", ".join(key for key in legal if key not in given)
+            msg = f"{where} has no source for {lacking}: a certificate is given as a whole or made"
+            raise SecretError(msg, reference=str(next(iter(bound.sources.values()))))
+        data = given or _certificate(bound, namespace)
     else:
         msg = f"{where} has the unknown type {credential.type!r}"
         raise SecretError(msg, reference=bound.name)

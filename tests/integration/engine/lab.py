@@ -21,7 +21,7 @@ from infometis_sdk.engine.plan import Consent, digest_of, plan
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
 from infometis_sdk.errors import ApplyError, SecretError
-from infometis_sdk.model.environment import Environment, Policies
+from infometis_sdk.model.environment import DriftPolicy, Environment, Policies
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
@@ -144,6 +144,11 @@ class Lab:
     def with_quota(self, hard: Mapping[str, str]) -> Environment:
         """Return the environment with a quota."""
         return attrs.evolve(self.environment, policies=Policies(resource_quota=hard))
+
+    def forcing(self) -> Environment:
+        """Return the environment with the policy that takes foreign additions away."""
+        drift = DriftPolicy(foreign="remove")
+        return attrs.evolve(self.environment, policies=Policies(drift=drift))
 
     def quota(self) -> Mapping[str, Any]:
         """Return the stack's live quota."""
