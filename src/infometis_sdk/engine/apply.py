@@ -25,7 +25,7 @@ from infometis_sdk.engine.cluster_identity import cluster_uid, differ
 from infometis_sdk.engine.established import wait_established
 from infometis_sdk.engine.fill import ensure_credentials, payload_of, prepare
 from infometis_sdk.engine.inventory import kinds_of
-from infometis_sdk.engine.job import REMOVING, Job, Materials, skipped
+from infometis_sdk.engine.job import REMOVING, Job, Materials
 from infometis_sdk.engine.lease import Writer
 from infometis_sdk.engine.live import observe
 from infometis_sdk.engine.order import early
@@ -43,10 +43,10 @@ from infometis_sdk.errors import (
     WrongClusterError,
 )
 from infometis_sdk.model.report import ApplyReport
+from infometis_sdk.model.run import Run
 
 if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan, PlanItem
-    from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("Materials", "apply")
@@ -104,20 +104,27 @@ def apply(
         with Writer(cluster, plan.stack_id, plan.namespace, run) as writer:
             try:
                 _stage(job, writer, materials, prepared, stage, last=last)
-                if job.progress.failed_services and not last:
-                    _skip(job, stages[number + 1 :])
-                    last = True
                 if last:
                     status = "failed" if job.progress.unfinished else "deployed"
                     close_release(job, writer, status)
             except InfometisError:
                 close_release(job, writer, "failed")
                 raise
-        if last:
-            break
-        if gate and (first := _gates(stages[number + 1], stage)):
-            gate(first)
+        if gate and not last:
+            _await_needs(job, gate, _gates(job, stages[number + 1], stage))
     return _ended(job, begun)
+
+
+def _await_needs(job: Job, gate: Gate, services: Sequence[str]) -> None:
+    """Wait for what the next stage needs; where it does not become ready, the Release says so."""
+    if not services:
+        return
+    try:
+        gate(services)
+    except InfometisError:
+        with Writer(job.cluster, job.plan.stack_id, job.plan.namespace, Run.within(10)) as writer:
+            close_release(job, writer, "failed")
+        raise
 
 
 def _ended(job: Job, begun: float) -> ApplyReport:
@@ -208,11 +215,16 @@ def _stages(plan: Plan) -> list[list[PlanItem]]:
     return kept or [[]]
 
 
-def _gates(coming: Sequence[PlanItem], done: Sequence[PlanItem]) -> list[str]:
-    """Return the services to wait for: those just installed, where new ones come next."""
-    if not any(item.action == "create" for item in coming):
-        return []
-    return sorted({item.service for item in done if item.action == "create" and item.service})
+def _gates(job: Job, coming: Sequence[PlanItem], done: Sequence[PlanItem]) -> list[str]:
+    """Return the services to wait for: those just installed that newly installed ones need."""
+    needed = {
+        name
+        for item in coming
+        if item.action == "create"
+        for name in job.plan.needs.get(item.service, ())
+    }
+    installed = {item.service for item in done if item.action == "create"}
+    return sorted((needed & installed) - job.progress.failed_services)
 
 
 def _stage(
@@ -275,13 +287,6 @@ def _only_one(job: Job, releases: Sequence[Release]) -> None:
     if mine is not None and newest > mine.number:
         msg = f"release {newest} was begun while this one, {mine.number}, waited"
         raise StalePlanError(msg, hint="plan again and look at what changed")
-
-
-def _skip(job: Job, stages: Sequence[Sequence[PlanItem]]) -> None:
-    names = ", ".join(sorted(name or "the stack" for name in job.progress.failed_services))
-    for stage in stages:
-        for item in stage:
-            job.note(skipped(item, f"{names} failed first"))
 
 
 def _report(job: Job, begun: float) -> ApplyReport:

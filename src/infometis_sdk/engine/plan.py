@@ -163,6 +163,7 @@ def plan(
         members=tuple((m.ref, m.singleton) for m in manifests.manifests),
         claims=claim_names(m.object for m in manifests.manifests),
         stages=stages_of(manifests),
+        needs={name: tuple(needs) for name, needs in manifests.needs.items() if needs},
         core_digest=manifests.digest,
         digests=dict(manifests.digests),
         credentials={

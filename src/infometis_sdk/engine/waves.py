@@ -99,13 +99,27 @@ def _held_back(job: Job, item: PlanItem) -> str:
     """Return why an item is not even tried."""
     failed = job.progress.failed_services
     if item.action not in REMOVING:
-        return f"an earlier object of {item.service} failed" if item.service in failed else ""
+        if item.service in failed:
+            return f"an earlier object of {item.service or 'the stack'} failed"
+        lost = sorted(failed & _needed(job.plan.needs, item.service))
+        return f"it needs {', '.join(lost)}, of which something failed" if lost else ""
     if failed:
         # Prune only after everything else went well: a half-applied stack keeps what it had.
         return "something else failed first"
     if job.progress.failed_removals and item.ref.kind in _HOLDERS:
         return "something that it may hold could not be deleted"
     return ""
+
+
+def _needed(needs: Mapping[str, Sequence[str]], service: str) -> set[str]:
+    """Return all services that one needs, directly or not."""
+    found: set[str] = set()
+    todo = [service]
+    while todo:
+        new = set(needs.get(todo.pop(), ())) - found
+        found |= new
+        todo += new
+    return found
 
 
 def _await_gone(job: Job, done: Sequence[tuple[PlanItem, Outcome]]) -> dict[str, str]:

@@ -117,6 +117,7 @@ class Plan(Report):
         members: every object that the stack wants and whether it is a singleton, for the inventory.
         claims: ``template-statefulset`` of every volume claim that the stack's sets make.
         stages: services by how deep their needs go; a stage begins when the one before is applied.
+        needs: service to the services that it needs: where one of them fails, it is skipped.
         kept: objects that are no longer desired and stay all the same, with the reason.
         credentials: ``secret name`` to the sources of its keys, by reference.
         confirm: whether circuit breakers demand the digest as confirmation, and why.
@@ -138,6 +139,7 @@ class Plan(Report):
     )
     claims: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
+    needs: Mapping[str, tuple[str, ...]] = field(factory=dict)
     core_digest: str = ""
     digests: Mapping[str, str] = field(factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
