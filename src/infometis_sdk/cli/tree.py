@@ -142,6 +142,9 @@ class Tree:
             shown = self._shown(name, found)
             lines += [self._leaf(step, indent, now, width) for step in shown[-room:]]
         lines += [Text(note, style="yellow") for note in self._notes]
+        if not self._over and len(lines) >= height:
+            # Higher than the screen it could not be drawn over itself; the newest matters most.
+            lines = [lines[0], *lines[-max(1, height - 2) :]]
         return lines
 
     def _shown(self, name: str, steps: list[Step]) -> list[Step]:

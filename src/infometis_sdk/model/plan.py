@@ -202,7 +202,8 @@ class Plan(Report):
                 (
                     item.action + ("" if item.certainty == "exact" else " (predicted)"),
                     str(item.ref),
-                    item.ref.namespace,
+                    # Only where it is not the home namespace, which nearly everything lives in.
+                    "" if item.ref.namespace == self.namespace else item.ref.namespace,
                     item.service,
                     item.state,
                 )
