@@ -28,7 +28,10 @@ def cluster_uid(cluster: Cluster, run: Run) -> str:
     """
     for ref, prefix in (
         (ObjectRef(api_version="v1", kind="Namespace", name="kube-system"), ""),
-        (ObjectRef(api_version="v1", kind="Service", namespace="default", name="kubernetes"), _GUEST),
+        (
+            ObjectRef(api_version="v1", kind="Service", namespace="default", name="kubernetes"),
+            _GUEST,
+        ),
     ):
         try:
             obj = cluster.get(ref, run)

@@ -98,19 +98,13 @@ def reader_hash(key: bytes, found: Mapping[str, Mapping[str, bytes]]) -> str:
     return keyed_hash(key, *parts)
 
 
-def make(
-    bound: BoundCredential, namespace: str, resolve: Resolver
-) -> dict[str, bytes]:
-    """Return the data of a credential's Secret: given values where sources name them, else fresh ones.
+def make(bound: BoundCredential, namespace: str, resolve: Resolver) -> dict[str, bytes]:
+    """Return the data of a credential's Secret.
 
-    Args:
-        bound: the credential.
-        namespace: for the host names of certificates.
-        resolve: turns a reference into its value; raises SecretError.
-
-    Raises:
-        SecretError: a source cannot be resolved, or its value does not fit the type.
-
+    Given values where sources name them, else fresh ones.  Args: bound: the credential. namespace:
+    for the host names of certificates. resolve: turns a reference into its value; raises
+    SecretError.  Raises: SecretError: a source cannot be resolved, or its value does not fit the
+    type.
     """
     credential = bound.credential
     given = {key: resolve(ref).reveal() for key, ref in bound.sources.items() if _is_given(ref)}
@@ -192,7 +186,9 @@ def _random(length: int) -> str:
 
 def _cluster_id() -> str:
     # Kafka refuses an id that begins with a dash, and so does its own random-uuid.
-    while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode())[0] == "-":
+    while (text := base64.urlsafe_b64encode(secrets.token_bytes(16)).rstrip(b"=").decode())[
+        0
+    ] == "-":
         pass
     return text
 
@@ -215,7 +211,10 @@ def _derived(bound: BoundCredential, username: str, password: str) -> dict[str, 
 
 
 def _certificate(bound: BoundCredential, namespace: str) -> dict[str, str]:
-    """Make a CA of the credential's own and one certificate below it; the CA's key is thrown away."""
+    """Make a CA of the credential's own and one certificate below it.
+
+    The CA's key is thrown away.
+    """
     from cryptography import x509  # noqa: PLC0415 - heavy, and only for this type
     from cryptography.hazmat.primitives import hashes, serialization  # noqa: PLC0415
     from cryptography.hazmat.primitives.asymmetric import ec  # noqa: PLC0415
@@ -231,9 +230,7 @@ def _certificate(bound: BoundCredential, namespace: str) -> dict[str, str]:
         for form in (host, f"{host}.{namespace}", f"{host}.{namespace}.svc")
     ]
 
-    def builder(
-        subject: x509.Name, public: ec.EllipticCurvePublicKey
-    ) -> x509.CertificateBuilder:
+    def builder(subject: x509.Name, public: ec.EllipticCurvePublicKey) -> x509.CertificateBuilder:
         return (
             x509.CertificateBuilder()
             .subject_name(subject)
@@ -251,9 +248,13 @@ def _certificate(bound: BoundCredential, namespace: str) -> dict[str, str]:
     )
     leaf = (
         builder(name, key.public_key())
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), critical=False)
         .add_extension(
-            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]),
+            x509.SubjectAlternativeName([x509.DNSName(h) for h in hosts]), critical=False
+        )
+        .add_extension(
+            x509.ExtendedKeyUsage(
+                [ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH]
+            ),
             critical=False,
         )
         .sign(ca_key, hashes.SHA256())

@@ -200,11 +200,11 @@ def examine(
                 warnings=(f"an immutable field changes: {_reason(error)}",),
                 foreign=foreign,
             )
-        return _refused(desired, live, payload, decisions, foreign, error)
+        return _refused(desired, live, payload, decisions, foreign, error=error)
     except ClusterError as error:
         if not about_object(error):
             raise
-        return _refused(desired, live, payload, decisions, foreign, error)
+        return _refused(desired, live, payload, decisions, foreign, error=error)
     found = changes(live, after)
     if not found and ours(after, rules.manager) == ours(live, rules.manager):
         return Examination(foreign=foreign, decisions=decisions, payload=payload)
@@ -231,6 +231,7 @@ def _refused(
     payload: Mapping[str, Any],
     decisions: tuple[Decision, ...],
     foreign: tuple[tuple[Path, Owner, Any], ...],
+    *,
     error: ClusterError,
 ) -> Examination:
     return Examination(

@@ -14,7 +14,9 @@ from typing import Any
 
 __all__ = ("NOISE", "content", "fingerprint")
 
-NOISE = frozenset({"deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"})
+NOISE = frozenset(
+    {"deployment.kubernetes.io/revision", "kubectl.kubernetes.io/last-applied-configuration"}
+)
 """Annotations that controllers and tools keep for themselves."""
 
 _META = frozenset({"labels", "annotations", "finalizers", "ownerReferences"})
@@ -41,12 +43,21 @@ def fingerprint(obj: Mapping[str, Any]) -> str:
     """Return ``sha256:…`` over content, identity and ownership of a live object."""
     meta = obj.get("metadata") or {}
     owners = [
-        [e.get("manager"), e.get("operation"), e.get("subresource"), _quiet(e.get("fieldsV1") or {})]
+        [
+            e.get("manager"),
+            e.get("operation"),
+            e.get("subresource"),
+            _quiet(e.get("fieldsV1") or {}),
+        ]
         for e in meta.get("managedFields") or ()
         if e.get("subresource") != "status"
     ]
     owners = [owner for owner in owners if owner[3]]
-    data = [meta.get("uid"), content(obj), sorted(owners, key=lambda o: json.dumps(o, sort_keys=True))]
+    data = [
+        meta.get("uid"),
+        content(obj),
+        sorted(owners, key=lambda o: json.dumps(o, sort_keys=True)),
+    ]
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 

@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from infometis_sdk.engine.quantity import compare
-from infometis_sdk.engine.release import ServiceRecord
-from infometis_sdk.model.parameter import Parameter
-from infometis_sdk.model.stack import ComposedService
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from infometis_sdk.engine.release import ServiceRecord
+    from infometis_sdk.model.parameter import Parameter
+    from infometis_sdk.model.stack import ComposedService
 
 __all__ = ("guard",)
 
 
-def guard(deployed: Mapping[str, ServiceRecord], wanted: Mapping[str, ComposedService]) -> Iterator[str]:
+def guard(
+    deployed: Mapping[str, ServiceRecord], wanted: Mapping[str, ComposedService]
+) -> Iterator[str]:
     """Yield one sentence for every change that must not be applied, with the reason.
 
     Args:
@@ -60,16 +65,20 @@ def _version(name: str, old: str, composed: ComposedService) -> Iterator[str]:
         except InvalidSpecifier:
             return
         if not legal:
-            yield (
-                f"{name} {new} does not accept an upgrade from {old}, only from {upgrade.accepts}{why}"
-            )
+            only = f"only from {upgrade.accepts}"
+            yield f"{name} {new} does not accept an upgrade from {old}, {only}{why}"
 
 
 def _value(parameter: Parameter, old: Any, new: Any) -> str:  # noqa: ANN401 - any parameter value
     why = f": {parameter.why}" if parameter.why else ""
     if parameter.mutability == "create-only":
         return f"cannot change from {old!r} to {new!r} once the service exists{why}"
-    if parameter.shrink != "allow" and old is not None and new is not None and _less(parameter, new, old):
+    if (
+        parameter.shrink != "allow"
+        and old is not None
+        and new is not None
+        and _less(parameter, new, old)
+    ):
         if parameter.shrink == "never":
             return f"cannot shrink from {old} to {new}{why}"
         return f"cannot shrink from {old} to {new} without a drain{why}"

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field, frozen
@@ -20,7 +20,9 @@ from attrs import field, frozen
 from infometis_sdk.engine.inventory_id import applyset_id, parent_name
 from infometis_sdk.engine.marks import ROLE, STACK, manager_of
 from infometis_sdk.errors import RefusedError
-from infometis_sdk.model.reference import ObjectRef
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.reference import ObjectRef
 
 __all__ = ("Inventory", "inventory_manifest", "kinds_of", "read_inventory")
 
@@ -34,14 +36,22 @@ KindAt = tuple[str, str, str, bool]
 """API version, kind, namespace (empty when cluster-scoped), and whether it is a singleton."""
 
 
+def _sorted_kinds(kinds: Iterable[KindAt]) -> tuple[KindAt, ...]:
+    return tuple(sorted(set(kinds)))
+
+
+def _sorted_names(names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(names)))
+
+
 @frozen(kw_only=True)
 class Inventory:
     """What the parent object holds.
 
     Attributes:
         kinds: every kind and namespace in which members may be.
-        claims: ``template-statefulset`` of every volume claim that a set of ours may have made;
-            kept until the data is deleted, also when the set is long gone.
+        claims: ``namespace/template-statefulset`` of every volume claim that a set of ours may
+            have made; kept until the data is deleted, also when the set is long gone.
         cluster_uid: the cluster of the first apply.
         release: number of the newest Release.
         volatile: what changes with every apply (plan digest, SDK version, environment …).
@@ -50,8 +60,8 @@ class Inventory:
 
     stack_id: str
     namespace: str
-    kinds: tuple[KindAt, ...] = field(default=(), converter=lambda kinds: tuple(sorted(set(kinds))))
-    claims: tuple[str, ...] = field(default=(), converter=lambda names: tuple(sorted(set(names))))
+    kinds: tuple[KindAt, ...] = field(default=(), converter=_sorted_kinds)
+    claims: tuple[str, ...] = field(default=(), converter=_sorted_names)
     cluster_uid: str = ""
     release: int = 0
     volatile: Mapping[str, str] = field(factory=dict)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from attrs import field, frozen
+from attrs import define, field, frozen
 
 from infometis_sdk.engine.inventory import Inventory, read_inventory
 from infometis_sdk.engine.inventory_id import cluster_applyset_id, parent_name
@@ -106,9 +106,7 @@ def observe(
     }
     if secrets:
         queries.add(_Query(api_version="v1", kind="Secret", namespace=home, labels=stack))
-    found: dict[Key, Object] = {}
-    unserved: set[tuple[str, str]] = set()
-    incomplete: list[str] = []
+    seen = _Seen()
 
     def ask(query: _Query) -> tuple[Object, ...] | ForbiddenError | None:
         try:
@@ -129,17 +127,14 @@ def observe(
     def collect(batch: list[_Query]) -> None:
         for query, answer in zip(batch, parallel(ask, batch, run, "listing objects"), strict=True):
             if answer is None:
-                unserved.add((query.api_version, query.kind))
+                seen.unserved.add((query.api_version, query.kind))
             elif isinstance(answer, ForbiddenError):
-                incomplete.append(answer.message)
+                seen.incomplete.append(answer.message)
             else:
-                found.update((ObjectRef.of(obj).key, obj) for obj in answer)
+                seen.objects.update((ObjectRef.of(obj).key, obj) for obj in answer)
 
-    first = sorted(
-        queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.api_version, q.namespace)
-    )
-    collect(first)
-    parent = found.pop(("", "ConfigMap", home, parent_name(stack_id)), None)
+    collect(sorted(queries, key=lambda q: (q.kind != "ConfigMap", q.kind, q.namespace)))
+    parent = seen.objects.pop(("", "ConfigMap", home, parent_name(stack_id)), None)
     inventory = read_inventory(parent, stack_id) if parent else None
     if inventory:
         # An object is served by all versions of its group, so the version does not matter.
@@ -149,15 +144,14 @@ def observe(
             for v, k, ns, single in inventory.kinds
         ]
         collect(list({q.identity: q for q in more if q.identity not in asked}.values()))
-    missing_namespaces: set[str] = set()
-    _find_by_name(cluster, [ref for ref, _ in desired], run, found, missing_namespaces, unserved)
+    _find_by_name(cluster, [ref for ref, _ in desired], seen, run)
     return Live(
-        objects=found,
-        missing_namespaces=frozenset(missing_namespaces),
-        missing_kinds=frozenset(unserved),
+        objects=seen.objects,
+        missing_namespaces=frozenset(seen.missing_namespaces),
+        missing_kinds=frozenset(seen.unserved),
         inventory=inventory,
         inventory_object=parent,
-        incomplete=incomplete,
+        incomplete=seen.incomplete,
     )
 
 
@@ -167,63 +161,75 @@ def _query(ref: ObjectRef, labels: str) -> _Query:
     )
 
 
-def _find_by_name(
-    cluster: Cluster,
-    desired: list[ObjectRef],
-    run: Run,
-    found: dict[Key, Object],
-    missing_namespaces: set[str],
-    unserved: set[tuple[str, str]],
-) -> None:
+@define
+class _Seen:
+    """What was found so far."""
+
+    objects: dict[Key, Object] = field(factory=dict)
+    missing_namespaces: set[str] = field(factory=set)
+    unserved: set[tuple[str, str]] = field(factory=set)
+    incomplete: list[str] = field(factory=list)
+
+
+def _find_by_name(cluster: Cluster, desired: Sequence[ObjectRef], seen: _Seen, run: Run) -> None:
     """Look for desired objects that carry no label of ours."""
-    absent = [ref for ref in desired if ref.key not in found]
+    absent = [ref for ref in desired if ref.key not in seen.objects]
     if not absent:
         return
-    # Namespaces first: where one is missing, nothing in it need be asked for.
-    spaces = {ref.namespace for ref in absent if ref.namespace}
-    known = {key[3] for key in found if key[1] == "Namespace"} | {key[2] for key in found}
-    unknown = sorted(spaces - known)
-
-    def space(name: str) -> Object | None:
-        try:
-            return cluster.get(ObjectRef(api_version="v1", kind="Namespace", name=name), run)
-        except ForbiddenError:
-            return {}  # a guest may not look; the namespace was assigned, so it is there
-
-    for name, obj in zip(
-        unknown, parallel(space, unknown, run, "looking for namespaces"), strict=True
-    ):
-        if obj is None:
-            missing_namespaces.add(name)
-        elif obj and any(r.kind == "Namespace" and r.name == name for r in absent):
-            found[ObjectRef.of(obj).key] = obj
+    _find_namespaces(cluster, absent, seen, run)
     groups: dict[tuple[str, str, str], list[ObjectRef]] = {}
     for ref in absent:
-        if ref.key in found or ref.namespace in missing_namespaces:
-            continue
-        if (ref.api_version, ref.kind) in unserved or (
-            ref.kind == "Namespace" and ref.name in missing_namespaces
+        nowhere = {ref.namespace, ref.name if ref.kind == "Namespace" else ""}
+        if (
+            ref.key not in seen.objects
+            and not nowhere & seen.missing_namespaces
+            and (ref.api_version, ref.kind) not in seen.unserved
         ):
-            continue
-        groups.setdefault((ref.api_version, ref.kind, ref.namespace), []).append(ref)
-    wanted: list[ObjectRef] = []
-    many = [group for group in groups.values() if len(group) > FEW]
-    for group in groups.values():
-        if len(group) <= FEW:
-            wanted += group
+            groups.setdefault((ref.api_version, ref.kind, ref.namespace), []).append(ref)
 
-    def names(group: list[ObjectRef]) -> list[ObjectRef]:
+    def present(group: list[ObjectRef]) -> list[ObjectRef]:
+        if len(group) <= FEW:
+            return group
         first = group[0]
         there = {
-            (obj.get("metadata") or {}).get("name")
+            obj["metadata"]["name"]
             for obj in cluster.list(
                 first.api_version, first.kind, run, namespace=first.namespace, metadata_only=True
             )
         }
         return [ref for ref in group if ref.name in there]
 
-    for present in parallel(names, many, run, "looking for objects"):
-        wanted += present
-    for obj in parallel(lambda ref: cluster.get(ref, run), wanted, run, "looking for objects"):
-        if obj is not None:
-            found[ObjectRef.of(obj).key] = obj
+    def get(ref: ObjectRef) -> Object | str | None:
+        try:
+            return cluster.get(ref, run)
+        except ForbiddenError as error:
+            return error.message
+
+    doing = "looking for objects"
+    wanted = [ref for refs in parallel(present, groups.values(), run, doing) for ref in refs]
+    for obj in parallel(get, wanted, run, doing):
+        if isinstance(obj, str):
+            seen.incomplete.append(obj)
+        elif obj is not None:
+            seen.objects[ObjectRef.of(obj).key] = obj
+
+
+def _find_namespaces(cluster: Cluster, absent: Sequence[ObjectRef], seen: _Seen, run: Run) -> None:
+    """Look for namespaces first: where one is missing, nothing in it need be asked for."""
+    known = {key[3] for key in seen.objects if key[1] == "Namespace"}
+    known |= {key[2] for key in seen.objects}
+    unknown = sorted({ref.namespace for ref in absent if ref.namespace} - known)
+    wanted = {ref.name for ref in absent if ref.kind == "Namespace"}
+
+    def get(name: str) -> Object | None:
+        try:
+            return cluster.get(ObjectRef(api_version="v1", kind="Namespace", name=name), run)
+        except ForbiddenError:
+            return {}  # a guest may not look; the namespace was assigned, so it is there
+
+    spaces = parallel(get, unknown, run, "looking for namespaces")
+    for name, obj in zip(unknown, spaces, strict=True):
+        if obj is None:
+            seen.missing_namespaces.add(name)
+        elif obj and name in wanted:
+            seen.objects[ObjectRef.of(obj).key] = obj

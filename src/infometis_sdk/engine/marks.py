@@ -21,7 +21,10 @@ SERVICE = "infometis.io/service"
 """Label: the service that an object belongs to; absent on what the stack as a whole needs."""
 
 ROLE = "infometis.io/role"
-"""Label on objects of our own bookkeeping: ``inventory``, ``release``, ``key`` or ``credential``."""
+"""Label on objects of our own bookkeeping.
+
+``inventory``, ``release``, ``key`` or ``credential``.
+"""
 
 DIGEST = "infometis.io/digest"
 """Annotation: digest of the object's own rendered content."""

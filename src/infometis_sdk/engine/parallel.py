@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from infometis_sdk.model.run import Run
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from infometis_sdk.model.run import Run
 
 __all__ = ("WORKERS", "parallel")
 
@@ -30,7 +32,8 @@ def parallel(
 
     ``on_result`` is told each result as it comes, on the caller's thread.
 
-    The first exception is raised once the calls under way have ended; what had not begun is dropped.
+    The first exception is raised once the calls under way have ended;
+    what had not begun is dropped.
 
     Raises:
         CancelledError: the caller cancelled between two calls.

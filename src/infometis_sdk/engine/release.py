@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
 from infometis_sdk.engine.marks import ROLE, STACK
-from infometis_sdk.model.stack import ManifestSet
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.stack import ManifestSet
 
 __all__ = (
     "KEPT",
@@ -168,7 +170,7 @@ def latest(releases: Iterable[Release]) -> dict[str, ServiceRecord]:
 def outdated(releases: Iterable[Release]) -> tuple[Release, ...]:
     """Return the Releases that may go, oldest first.
 
-    The newest ones stay, the last one that was deployed, and each that is the last word on a service:
+    The newest ones stay, those that are deployed, and each that is the last word on a service:
     rules such as *never shrink* hold for a service whose volumes are still there.
     """
     known = sorted(releases, key=lambda release: release.number)

@@ -91,5 +91,4 @@ class Remains:
         asked = set(names) & set(known)
         if not asked:
             return False
-        home = self._manifests.namespace
-        return bool(claims_of(self._cluster, home, asked, self._run))
+        return bool(claims_of(self._cluster, asked, self._run))

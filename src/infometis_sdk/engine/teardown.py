@@ -104,8 +104,7 @@ def _data(cluster: Cluster, live: Live, run: Run) -> list[PlanItem]:
     """Return the deletions of what holds data: claims that our sets made, and credentials."""
     found: list[Mapping[str, Any]] = []
     if live.inventory and live.inventory.claims:
-        home = live.inventory.namespace
-        found += [claim for _, claim in claims_of(cluster, home, live.inventory.claims, run)]
+        found += [claim for _, claim in claims_of(cluster, live.inventory.claims, run)]
     found += [
         obj
         for obj in live.of_kind("Secret")

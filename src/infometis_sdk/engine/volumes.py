@@ -9,26 +9,33 @@ Source: KEP-4650 and the Kubernetes documentation on StatefulSet volume claim te
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.fingerprint import fingerprint
-from infometis_sdk.engine.live import Live
 from infometis_sdk.engine.quantity import compare
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.plan import Change, PlanItem
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
-from infometis_sdk.ports.cluster import Cluster
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from infometis_sdk.engine.live import Live
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("claim_names", "claims_of", "grow")
 
 
 def claim_names(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Return ``template-statefulset`` of every claim template: claims add ``-0``, ``-1`` … to it."""
+    """Return ``namespace/template-statefulset`` of every claim template.
+
+    Claims add ``-0``, ``-1`` … to it.
+    """
     return tuple(
         sorted(
-            f"{template['metadata']['name']}-{obj['metadata']['name']}"
+            f"{obj['metadata'].get('namespace', '')}/{template['metadata']['name']}"
+            f"-{obj['metadata']['name']}"
             for obj in objects
             if obj.get("kind") == "StatefulSet"
             for template in (obj.get("spec") or {}).get("volumeClaimTemplates") or ()
@@ -37,17 +44,19 @@ def claim_names(objects: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
 
 
 def claims_of(
-    cluster: Cluster, namespace: str, names: Iterable[str], run: Run
+    cluster: Cluster, names: Iterable[str], run: Run
 ) -> list[tuple[str, Mapping[str, Any]]]:
-    """Return the live claims of :func:`claim_names`, each with the name that it begins with."""
-    claims = cluster.list("v1", "PersistentVolumeClaim", run, namespace=namespace)
-    known = sorted(set(names))
+    """Return the live claims of :func:`claim_names`, each with the name that it belongs to."""
     found = []
-    for claim in claims:
-        name = claim["metadata"]["name"]
-        for begin in known:
-            if re.fullmatch(rf"{re.escape(begin)}-\d+", name):
-                found.append((begin, claim))
+    known = sorted({tuple(name.split("/", 1)) for name in names})
+    for namespace in sorted({space for space, _ in known}):
+        for claim in cluster.list("v1", "PersistentVolumeClaim", run, namespace=namespace):
+            name = claim["metadata"]["name"]
+            found += [
+                (f"{space}/{begin}", claim)
+                for space, begin in known
+                if space == namespace and re.fullmatch(rf"{re.escape(begin)}-\d+", name)
+            ]
     return found
 
 
@@ -66,11 +75,11 @@ def grow(
         have = live.get(item.ref)
         if item.action == "replace" and item.ref.kind == "StatefulSet" and have is not None:
             old, new = _sizes(have), _sizes(item.payload)
-            for name in sorted(old.keys() & new.keys()):
-                if compare(new[name], old[name]) < 0:
-                    problems.append(
-                        f"{item.ref}: the volume {name} cannot shrink from {old[name]} to {new[name]}"
-                    )
+            problems += [
+                f"{item.ref}: the volume {n} cannot shrink from {old[n]} to {new[n]}"
+                for n in sorted(old.keys() & new.keys())
+                if compare(new[n], old[n]) < 0
+            ]
             grown = [n for n in new if n in old and compare(new[n], old[n]) > 0]
             if grown:
                 claims, refusals = _claims(cluster, item, grown, new, run)
@@ -94,8 +103,10 @@ def _claims(
 ) -> tuple[list[PlanItem], list[str]]:
     items: list[PlanItem] = []
     problems: list[str] = []
-    begins = {f"{template}-{item.ref.name}": sizes[template] for template in grown}
-    for begin, claim in claims_of(cluster, item.ref.namespace, begins, run):
+    begins = {
+        f"{item.ref.namespace}/{template}-{item.ref.name}": sizes[template] for template in grown
+    }
+    for begin, claim in claims_of(cluster, begins, run):
         old = claim["spec"]["resources"]["requests"]["storage"]
         new = begins[begin]
         if compare(new, old) <= 0:

@@ -115,7 +115,7 @@ class Plan(Report):
         unchanged: how many objects need nothing.
         scope: names of the services the plan is limited to; empty for all.
         members: every object that the stack wants and whether it is a singleton, for the inventory.
-        claims: ``template-statefulset`` of every volume claim that the stack's sets make.
+        claims: ``namespace/template-statefulset`` of every volume claim that the stack's sets make.
         stages: services by how deep their needs go; a stage begins when the one before is applied.
         needs: service to the services that it needs: where one of them fails, it is skipped.
         kept: objects that are no longer desired and stay all the same, with the reason.

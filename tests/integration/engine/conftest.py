@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.engine.lab import Lab, config_map
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.engine.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
@@ -14,7 +15,6 @@ from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Write
-from tests.integration.engine.lab import Lab, config_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

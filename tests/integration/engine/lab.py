@@ -200,6 +200,12 @@ class Lab:
         guest.environment = self.environment
         return guest
 
+    def on(self, access: Access) -> Lab:
+        """Return the same stack as it is on another cluster."""
+        other = Lab(access, self.name)
+        other.environment = self.environment
+        return other
+
     def until(self, condition: Callable[[], bool], what: str, seconds: float = MINUTE) -> None:
         """Wait until something is so."""
         run = Run.within(seconds)
@@ -260,7 +266,9 @@ class Lab:
         )
         return written.object
 
-    def patch(self, ref: ObjectRef, body: Any, manager: str = "kubectl-patch", **options: Any) -> None:
+    def patch(
+        self, ref: ObjectRef, body: Any, manager: str = "kubectl-patch", **options: Any
+    ) -> None:
         """Merge-patch as somebody else."""
         self.write("merge-patch", ref, manager, body=body, **options)
 

@@ -6,17 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 from infometis_sdk.errors import PlanRefusedError
 from infometis_sdk.model.environment import DriftPolicy, Policies
-from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infometis_sdk.model.stack import ManifestSet
-    from infometis_sdk.ports.cluster import ObjectRef
     from tests.integration.engine.lab import Lab
+
+    from infometis_sdk.model.reference import ObjectRef
+    from infometis_sdk.model.stack import ManifestSet
 
 pytestmark = pytest.mark.integration
 
@@ -40,7 +41,13 @@ def app(lab: Lab, wanted: ManifestSet) -> ObjectRef:
 
 def image_by(lab: Lab, app: ObjectRef, manager: str) -> None:
     """Change the image by a strategic patch of a tool of that name."""
-    lab.kubectl("set", "image", f"deployment/{app.name}", "main=example/other:2", f"--field-manager={manager}")
+    lab.kubectl(
+        "set",
+        "image",
+        f"deployment/{app.name}",
+        "main=example/other:2",
+        f"--field-manager={manager}",
+    )
 
 
 def image_of(live: Mapping[str, Any]) -> str:
@@ -48,7 +55,9 @@ def image_of(live: Mapping[str, Any]) -> str:
     return str(live["spec"]["template"]["spec"]["containers"][0]["image"])
 
 
-def test_a_persons_tool_is_overruled_and_named(lab: Lab, wanted: ManifestSet, app: ObjectRef) -> None:
+def test_a_persons_tool_is_overruled_and_named(
+    lab: Lab, wanted: ManifestSet, app: ObjectRef
+) -> None:
     """What kubectl changed is put back, and the plan says who held the field and what it was."""
     lab.kubectl("set", "image", "deployment/app", "main=example/other:2")
     made = lab.plan(wanted)
@@ -116,7 +125,10 @@ def test_an_allowed_triple_is_yielded_to_and_is_no_drift(
     """Only manager, subresource and path together earn trust; then the field is left alone."""
     image_by(lab, app, "image-updater")
     path = IMAGE.replace("name=main", "*")
-    for triple, trusted in ((f"image-updater::{path}", True), (f"image-updater:scale:{path}", False)):
+    for triple, trusted in (
+        (f"image-updater::{path}", True),
+        (f"image-updater:scale:{path}", False),
+    ):
         policies = Policies(drift=DriftPolicy(yield_to=(triple,)))
         environment = attrs.evolve(wanted.environment, policies=policies, protected=True)
         made = lab.plan(attrs.evolve(wanted, environment=environment))
@@ -169,9 +181,12 @@ def autoscaler(low: int = 3) -> dict[str, Any]:
 
 
 def scaled_by_autoscaler(lab: Lab, app: ObjectRef, replicas: int) -> None:
-    """Scale as the HorizontalPodAutoscaler's controller does: by the subresource, under its name."""
+    """Scale as the HorizontalPodAutoscaler's controller does, by subresource and name."""
     lab.patch(
-        app, {"spec": {"replicas": replicas}}, manager="kube-controller-manager", subresource="scale"
+        app,
+        {"spec": {"replicas": replicas}},
+        manager="kube-controller-manager",
+        subresource="scale",
     )
 
 
@@ -185,8 +200,9 @@ def owners_of_replicas(live: Mapping[str, Any]) -> set[str]:
 
 
 def test_replicas_are_handed_over_to_an_autoscaler_and_back(lab: Lab, app: ObjectRef) -> None:
-    """While we alone own replicas the live value is sent; `scale` takes them; without the
-    autoscaler the parameter counts again, in one plan and one apply.
+    """While we alone own replicas the live value is sent; `scale` takes them.
+
+    Without the autoscaler the parameter counts again, in one plan and one apply.
     """
     plain = lab.render(raw("app", deployment("app", replicas=2)))
     scaled = lab.render(raw("app", deployment("app", replicas=2), autoscaler()))
@@ -331,9 +347,7 @@ def test_keys_of_a_config_map_are_told_apart(lab: Lab) -> None:
     """A key that somebody adds to our ConfigMap is foreign; one that they change is drift."""
     wanted = lab.render(raw("app", config_map("settings", **{"a.conf": "1", "b": "2"})))
     lab.up(wanted)
-    lab.patch(
-        lab.ref("ConfigMap", "settings"), {"data": {"a.conf": "9", "c": "3"}}, "kubectl-edit"
-    )
+    lab.patch(lab.ref("ConfigMap", "settings"), {"data": {"a.conf": "9", "c": "3"}}, "kubectl-edit")
     found = {(i.state, i.path, i.live) for i in lab.drift(wanted).items}
     assert found == {("drift", "data[a.conf]", "9"), ("foreign", "data.c", "3")}
     lab.up(wanted)
@@ -353,10 +367,14 @@ def test_a_changed_port_is_one_difference_with_its_author(lab: Lab) -> None:
     wanted = lab.render(raw("web", web))
     lab.up(wanted)
     pod = {"containers": [{"name": "main", "env": [{"name": "A", "value": "2"}]}]}
-    lab.kubectl("patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}}))
+    lab.kubectl(
+        "patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}})
+    )
     ports = [{"name": "http", "containerPort": 80, "protocol": "TCP", "hostPort": 8080}]
     pod = {"containers": [{"name": "main", "ports": ports}]}
-    lab.kubectl("patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}}))
+    lab.kubectl(
+        "patch", "deployment", "web", "--patch", lab.json({"spec": {"template": {"spec": pod}}})
+    )
     path = "spec.template.spec.containers[name=main]"
     found = {(i.state, i.path, i.live) for i in lab.drift(wanted).items}
     assert found == {

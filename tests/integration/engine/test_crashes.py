@@ -12,19 +12,20 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.engine.victim import stack
 
 from infometis_sdk.engine.lease import Writer
 from infometis_sdk.engine.marks import ROLE
 from infometis_sdk.testing.fault_proxy import Fault, FaultProxy
-from tests.integration.engine.victim import stack
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Any
 
+    from tests.integration.engine.lab import Lab
+
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.platform import Access
-    from tests.integration.engine.lab import Lab
 
 pytestmark = pytest.mark.integration
 
@@ -120,8 +121,10 @@ def releases(lab: Lab) -> list[str]:
 
 
 def test_a_first_install_killed_at_any_write_converges(labs: Callable[[], Lab]) -> None:
-    """Killed after the namespace, the Lease, the Release, the inventory, the key, the credential,
-    in the middle of the objects and right before the end: the next run makes it whole.
+    """Wherever the first run was killed, the next one makes it whole.
+
+    After the namespace, the Lease, the Release, the inventory, the key, the credential, in the
+    middle of the objects and right before the end.
     """
     whole = labs()
     with Assassin(whole.access) as proxy:

@@ -10,20 +10,21 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, raw, secret
 
 from infometis_sdk.engine.plan_json import plan_to_json
 from infometis_sdk.errors import ApplyError, InfometisError, SecretError
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import SecretRef
 from infometis_sdk.model.service import Credential, Service
-from tests.integration.engine.lab import actions, config_map, raw, secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from infometis_sdk.model.stack import ManifestSet
     from tests.integration.engine.lab import Lab
+
+    from infometis_sdk.model.stack import ManifestSet
 
 pytestmark = pytest.mark.integration
 
@@ -112,7 +113,8 @@ def test_readers_restart_when_a_credential_changes(lab: Lab) -> None:
     assert before.startswith("hmac:")
     assert before != "hmac:unkeyed"
     lab.patch(
-        lab.ref("Secret", "vault-admin"), {"data": {"password": base64.b64encode(b"rotated").decode()}}
+        lab.ref("Secret", "vault-admin"),
+        {"data": {"password": base64.b64encode(b"rotated").decode()}},
     )
     made = lab.plan(wanted)
     assert actions(made) == {"Deployment/vault": "update"}
@@ -241,8 +243,9 @@ def test_a_source_is_not_asked_once_the_secret_is_there(
 
 
 def test_no_secret_shows_up_anywhere(lab: Lab, caplog: pytest.LogCaptureFixture) -> None:
-    """No value of any Secret is in a plan, its JSON, a report, an event, a log, an error, or in any
-    other object of the cluster: first apply, change, drift, refusal and teardown.
+    """No value of any Secret is in a plan, its JSON, a report, an event, a log or an error.
+
+    Nor is it in any other object of the cluster, in first apply, change, drift, refusal, teardown.
     """
     caplog.set_level(logging.DEBUG)
     lab.as_guest()
@@ -268,9 +271,13 @@ def test_no_secret_shows_up_anywhere(lab: Lab, caplog: pytest.LogCaptureFixture)
 
     first = lab.render(vault(), raw("app", secret("token", key="s3cret-of-the-app-1")))
     up(first)
-    second = lab.render(vault(), raw("app", secret("token", key="s3cret-of-the-app-2", n="zzz-4711")))
+    second = lab.render(
+        vault(), raw("app", secret("token", key="s3cret-of-the-app-2", n="zzz-4711"))
+    )
     up(second)
-    lab.kubectl("patch", "secret", "token", "--patch", lab.json({"stringData": {"key": "s3cret-by-hand"}}))
+    lab.kubectl(
+        "patch", "secret", "token", "--patch", lab.json({"stringData": {"key": "s3cret-by-hand"}})
+    )
     note(lab.drift(second), lab.drift(second).to_dict())
     up(second)
     bad = secret("token", key="s3cret-refused")

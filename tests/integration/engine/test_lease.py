@@ -10,6 +10,7 @@ import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.engine.lab import Lab, config_map, raw
 
 from infometis_sdk.engine.lease import Holder, Writer
 from infometis_sdk.errors import LockedError, RefusedError
@@ -17,7 +18,6 @@ from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.cluster import Write
 from infometis_sdk.testing.fault_proxy import Fault, FaultProxy
-from tests.integration.engine.lab import Lab, config_map, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +31,7 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def __call__(self) -> float:
+    def __call__(self) -> float:  # noqa: D102 - what a clock says
         return self.now
 
 
@@ -170,8 +170,10 @@ def test_a_silent_holder_elsewhere_is_replaced_after_a_term(home: Lab) -> None:
 
 @pytest.mark.parametrize("year", ["1999", "2199"])
 def test_the_clock_of_another_holder_does_not_matter(home: Lab, year: str) -> None:
-    """Times in the Lease are for people: a live holder is not replaced for a clock of the past, and
-    a silent one is not spared for one of the future.
+    """Times in the Lease are for people.
+
+    A live holder is not replaced for a clock of the past, and a silent one is not spared for one of
+    the future.
     """
     stamp = f"{year}-01-01T00:00:00.000000Z"
     times = {"acquireTime": stamp, "renewTime": stamp}
@@ -212,7 +214,9 @@ def test_a_write_that_is_tried_again_after_a_sleep_asks_for_the_lease_first(home
     with FaultProxy(home.access) as proxy:
         slow = Lab(proxy.access, home.name)
         proxy.inject(Fault(verb="PATCH", path="configmaps/after", drop="before", delay=0.5))
-        with Writer(slow.cluster, home.name, home.namespace, Run.within(30), clock=clock) as session:
+        with Writer(
+            slow.cluster, home.name, home.namespace, Run.within(30), clock=clock
+        ) as session:
 
             def sleep() -> None:
                 take_as(home, "elsewhere/m/b/1/1/1/x")
@@ -260,8 +264,10 @@ def test_a_long_session_keeps_its_lease(home: Lab) -> None:
 
 
 def test_two_applies_at_once_end_right(lab: Lab) -> None:
-    """Two processes apply the same at once: one does it, the other waits and then does nothing or
-    is told to plan again; the stack is right, and there is one password.
+    """Two processes apply the same at once.
+
+    One does it, the other waits and then does nothing or is told to plan again; the stack is right,
+    and there is one password.
     """
     script = (
         "import sys\n"

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 from infometis_sdk.engine.marks import PART_OF, STACK
 from infometis_sdk.errors import PlanRefusedError, RefusedError
-from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab

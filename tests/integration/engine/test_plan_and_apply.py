@@ -3,9 +3,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.engine.lab import actions, config_map, raw
 
 from infometis_sdk.model.service import Service
-from tests.integration.engine.lab import actions, config_map, raw
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.integration
 
 
 def test_a_second_plan_is_empty(lab: Lab) -> None:
-    """After an apply nothing is left to do and nothing drifted, for web and stateful services too."""
+    """After an apply nothing is left to do, and nothing drifted."""
     wanted = lab.render(
         Service.web("hello", image="example/hello:1.0", port=8080),
         Service.stateful("db", image="example/db:1.0", port=5432),

@@ -1,4 +1,4 @@
-"""The local proof, held against the genuine API server: no request says what a request would say."""
+"""The local proof says what a request would say: held against the genuine API server."""
 
 from __future__ import annotations
 
@@ -6,21 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
+from tests.integration.engine.lab import config_map, deployment, raw, secret
 
 from infometis_sdk.engine.examine import dry_run
 from infometis_sdk.engine.fieldset import ours, proven
 from infometis_sdk.engine.fingerprint import content
 from infometis_sdk.engine.live import observe
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.service import Service
 from infometis_sdk.ports.cluster import Write
-from tests.integration.engine.lab import config_map, deployment, raw, secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from infometis_sdk.model.stack import ManifestSet
     from tests.integration.engine.lab import Lab
+
+    from infometis_sdk.model.service import Service
+    from infometis_sdk.model.stack import ManifestSet
 
 pytestmark = pytest.mark.integration
 
@@ -47,10 +48,16 @@ def containers() -> st.SearchStrategy[list[dict[str, Any]]]:
                 unique_by=lambda e: e["name"],
                 max_size=4,
             ),
-            "ports": st.lists(port, max_size=2, unique_by=(lambda p: p["name"], lambda p: p["containerPort"])),
+            "ports": st.lists(
+                port, max_size=2, unique_by=(lambda p: p["name"], lambda p: p["containerPort"])
+            ),
             "args": st.lists(TEXTS, max_size=3),
             "resources": st.fixed_dictionaries(
-                {"requests": st.fixed_dictionaries({"cpu": st.sampled_from(["100m", "0.5", "1000m"])})}
+                {
+                    "requests": st.fixed_dictionaries(
+                        {"cpu": st.sampled_from(["100m", "0.5", "1000m"])}
+                    )
+                }
             ),
             "livenessProbe": st.fixed_dictionaries(
                 {"httpGet": st.fixed_dictionaries({"port": st.sampled_from([80, "http"])})},
@@ -111,8 +118,9 @@ def seen(lab: Lab, wanted: ManifestSet) -> list[tuple[Mapping[str, Any], Mapping
 @genuine
 @given(service=services())
 def test_what_was_applied_is_proven_without_a_request(lab: Lab, service: Service) -> None:
-    """Whatever was just applied is proven: no default, quantity or dropped zero spoils it; and a
-    dry-run agrees that nothing would change.
+    """Whatever was just applied is proven: no default, quantity or dropped zero spoils it.
+
+    A dry-run agrees that nothing would change.
     """
     wanted = lab.render(service)
     lab.up(wanted, adopt=())

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, custom_kind, deployment, raw
 
 from infometis_sdk.errors import PlanRefusedError
 from infometis_sdk.model.environment import Policies, PrunePolicy
 from infometis_sdk.model.service import Credential, Service
-from tests.integration.engine.lab import actions, config_map, custom_kind, deployment, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,8 +81,9 @@ def database() -> Service:
 
 
 def test_one_removed_service_is_one_decision_and_its_data_stays(lab: Lab) -> None:
-    """Taking one service out of the project prunes exactly its objects without confirmation;
-    its volumes and credentials stay, and it takes them up again when it comes back.
+    """Taking one service out of the project prunes exactly its objects without confirmation.
+
+    Its volumes and credentials stay, and it takes them up again when it comes back.
     """
     both = lab.render(database(), many("a", 3))
     lab.up(both)
@@ -222,7 +223,7 @@ def widget(name: str, group: str) -> dict[str, Any]:
 
 
 def test_a_definition_with_foreign_resources_is_never_pruned(lab: Lab) -> None:
-    """A CustomResourceDefinition stays while anybody's custom resources are there, and goes after."""
+    """A CustomResourceDefinition stays while anybody's resources are there, and goes after."""
     group = f"{lab.name}.example.com"
     whole = lab.render(
         raw("app", config_map("a")),
@@ -317,9 +318,7 @@ def test_two_stacks_of_one_namespace_leave_each_other_alone(labs: Callable[[], L
     one, two = labs(), labs()
     one.kubectl("create", "namespace", one.namespace)
     for each in (one, two):
-        each.environment = attrs.evolve(
-            each.environment, mode="shared", namespace=one.namespace
-        )
+        each.environment = attrs.evolve(each.environment, mode="shared", namespace=one.namespace)
         each.namespace = one.namespace
     mine, theirs = one.render(many("a", 3)), two.render(many("b", 3))
     one.up(mine)

@@ -1,4 +1,4 @@
-"""What the project, the API server or its guards refuse: before the first write where that is known."""
+"""What the project or the API server refuses: before the first write where that is known."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 from infometis_sdk.engine.validate import validate
 from infometis_sdk.errors import (
@@ -16,7 +17,6 @@ from infometis_sdk.errors import (
 )
 from infometis_sdk.model.parameter import Parameter
 from infometis_sdk.model.service import Service
-from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab
@@ -55,7 +55,12 @@ def test_two_services_with_one_object(lab: Lab) -> None:
     assert "two" in text
 
 
-EVIL = "x\n---\napiVersion: v1\nkind: Secret\nmetadata: {name: stolen}\n# {{ 7*7 }} \"' : - &a *a !!python"
+EVIL = """x
+---
+apiVersion: v1
+kind: Secret
+metadata: {name: stolen}
+# {{ 7*7 }} "' : - &a *a !!python"""
 
 
 def test_a_value_cannot_inject_yaml(lab: Lab) -> None:
@@ -175,7 +180,11 @@ def test_an_admission_refusal_is_told_in_its_own_words(lab: Lab) -> None:
     assert any("deployments need a cost centre" in p for p in item(made, "Deployment/app").problems)
     assert len(made.blocked) == 1
     for obj in policy(lab):
-        lab.write("delete", lab.ref(obj["kind"], obj["metadata"]["name"], obj["apiVersion"], scoped=False), "")
+        lab.write(
+            "delete",
+            lab.ref(obj["kind"], obj["metadata"]["name"], obj["apiVersion"], scoped=False),
+            "",
+        )
 
 
 def test_a_namespace_that_is_going_stops_the_plan_and_says_what_holds_it(lab: Lab) -> None:
@@ -257,8 +266,9 @@ def test_a_forbidden_write_is_refused_in_the_plan(lab: Lab) -> None:
 
 
 def test_a_failed_object_skips_what_comes_after_it_in_its_service_only(lab: Lab) -> None:
-    """One object fails: the later ones of its service are skipped, other services are applied, and
-    nothing is pruned by a run that failed.
+    """One object fails: the later ones of its service are skipped.
+
+    Other services are applied, and nothing is pruned by a run that failed.
     """
     lab.up(lab.render(raw("old", config_map("old")), raw("base", config_map("base"))))
     lab.environment = lab.with_quota({"count/services": "0"})
@@ -296,3 +306,19 @@ def test_another_stack_of_the_same_id_is_refused(lab: Lab) -> None:
     lab.patch(inventory, {"data": {"stack": "somebody"}})
     with pytest.raises(RefusedError, match="belongs to the stack 'somebody'"):
         lab.plan(lab.render(raw("app", config_map("a"))))
+
+
+def test_a_kind_that_may_not_be_seen_at_all_is_a_problem_of_its_objects(lab: Lab) -> None:
+    """A desired object of a kind that we may neither list nor get does not end the plan."""
+    lab.up(lab.render(raw("app", config_map("a"))))
+    lab.environment = attrs.evolve(lab.environment, mode="shared")
+    guest = lab.as_service_account(
+        [
+            {"apiGroups": [""], "resources": ["configmaps", "secrets"], "verbs": ["*"]},
+            {"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["*"]},
+        ]
+    )
+    made = guest.plan(guest.render(raw("app", config_map("b"), deployment("app"))))
+    assert any("deployments" in reason for reason in made.incomplete)
+    assert len(made.blocked) == 1
+    assert "may not patch deployments" in made.blocked[0]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.engine.lab import actions, deployment, item, raw
 
 from infometis_sdk.engine.marks import STACK
 from infometis_sdk.errors import PlanRefusedError
 from infometis_sdk.model.service import Service
-from tests.integration.engine.lab import actions, deployment, item, raw
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab
@@ -180,11 +180,16 @@ def test_fewer_replicas_of_a_data_store_need_a_drain(lab: Lab) -> None:
 
 
 def test_rules_about_a_running_service_do_not_hold_for_one_that_never_came_to_be(lab: Lab) -> None:
-    """Where the first apply failed before anything was made, first-start settings are still open."""
+    """Where the first apply failed before anything was made.
+
+    First-start settings are still open.
+    """
     lab.environment = lab.with_quota({"count/statefulsets.apps": "0"})
     wanted = database(lab, storage_class="standard", storage="2Gi")
     lab.fails(wanted)
     lab.environment = lab.with_quota({})
-    lab.kubectl("delete", "pdb,serviceaccount,service,resourcequota", "--selector", f"{STACK}={lab.name}")
+    lab.kubectl(
+        "delete", "pdb,serviceaccount,service,resourcequota", "--selector", f"{STACK}={lab.name}"
+    )
     made = lab.plan(database(lab, storage_class="fast", storage="1Gi"))
     assert not made.blocked, made.blocked

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import attrs
 import pytest
+from tests.integration.engine.lab import Lab, config_map, custom_kind, deployment, raw
 
 from infometis_sdk.model.service import Credential, Service
 from infometis_sdk.testing.fault_proxy import FaultProxy
-from tests.integration.engine.lab import Lab, config_map, custom_kind, deployment, raw
 
 if TYPE_CHECKING:
     from infometis_sdk.model.stack import ManifestSet
@@ -63,8 +63,9 @@ def test_a_clean_check_is_one_list_for_each_kind_and_namespace(
 
 
 def test_a_changed_object_costs_two_dry_runs(lab: Lab, wanted: ManifestSet) -> None:
-    """Only what is not proven unchanged is asked about, whatever the size of the stack: once
-    unforced, and where somebody objects once more as it will be done.
+    """Only what is not proven unchanged is asked about, whatever the size of the stack.
+
+    Once unforced, and where somebody objects once more as it will be done.
     """
     lab.kubectl("scale", "deployment", "hello", "--replicas=3")
     clean = asked_once(lab, wanted)

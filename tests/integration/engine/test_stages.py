@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from tests.integration.engine.lab import config_map, deployment, raw
 
 from infometis_sdk.engine.lease import Writer
 from infometis_sdk.errors import ApplyError, NotReadyError, StalePlanError
 from infometis_sdk.model.report import HealthReport
-from tests.integration.engine.lab import config_map, deployment, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from infometis_sdk.model.stack import ManifestSet
     from tests.integration.engine.lab import Lab
+
+    from infometis_sdk.model.stack import ManifestSet
 
 pytestmark = pytest.mark.integration
 
@@ -36,7 +37,10 @@ def there(lab: Lab) -> set[str]:
 
 
 def gate_of(lab: Lab, seen: list[tuple[list[str], set[str]]]) -> Callable[[Sequence[str]], None]:
-    """Return a gate that notes what it is asked for and what is there, and that the Lease is free."""
+    """Return a gate that notes what it is asked for and what is there.
+
+    That the Lease is free.
+    """
 
     def gate(services: Sequence[str]) -> None:
         with Writer(lab.cluster, lab.name, lab.namespace, lab.run(), patience=0.0):
@@ -46,8 +50,9 @@ def gate_of(lab: Lab, seen: list[tuple[list[str], set[str]]]) -> Callable[[Seque
 
 
 def test_a_first_install_waits_for_what_is_needed(lab: Lab) -> None:
-    """Each stage is applied when the needed service of the one before is ready; others may write
-    meanwhile, since the Lease is not held while waiting.
+    """Each stage is applied when the needed service of the one before is ready.
+
+    Others may write meanwhile, since the Lease is not held while waiting.
     """
     seen: list[tuple[list[str], set[str]]] = []
     wanted = chain(lab)
@@ -67,7 +72,10 @@ def test_an_update_waits_for_nobody(lab: Lab) -> None:
 
 
 def test_a_need_that_does_not_become_ready_ends_the_run_as_failed(lab: Lab) -> None:
-    """What needs it is not applied, the Release says failed, and the next run goes on from there."""
+    """What needs it is not applied, the Release says failed.
+
+    The next run goes on from there.
+    """
 
     def gate(services: Sequence[str]) -> None:
         msg = f"{services[0]} is not ready"
@@ -97,7 +105,10 @@ def test_another_apply_while_waiting_makes_the_rest_stale(lab: Lab) -> None:
 
 
 def test_independent_services_finish_where_one_fails(lab: Lab) -> None:
-    """What needs a failed service, directly or not, is skipped and says so; the others are applied."""
+    """What needs a failed service, directly or not, is skipped and says so.
+
+    The others are applied.
+    """
     lab.environment = lab.with_quota({"count/deployments.apps": "0"})
     wanted = lab.render(
         raw("bad", deployment("bad")),

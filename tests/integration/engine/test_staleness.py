@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.integration.engine.lab import config_map, deployment, item, raw, secret
 
 from infometis_sdk.engine.plan_json import plan_from_json, plan_to_json
 from infometis_sdk.errors import (
@@ -16,12 +17,12 @@ from infometis_sdk.errors import (
     StalePlanError,
     WrongClusterError,
 )
-from tests.integration.engine.lab import config_map, deployment, item, raw, secret
 
 if TYPE_CHECKING:
+    from tests.integration.engine.lab import Lab
+
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.stack import ManifestSet
-    from tests.integration.engine.lab import Lab
 
 pytestmark = pytest.mark.integration
 
@@ -30,7 +31,9 @@ def stack(lab: Lab, value: str, *, replicas: int = 1) -> ManifestSet:
     """Return a stack of two stages: the second service needs the first."""
     return lab.render(
         raw("base", config_map("base", a=value)),
-        raw("app", deployment("app", replicas=replicas), config_map("late", a=value), needs=["base"]),
+        raw(
+            "app", deployment("app", replicas=replicas), config_map("late", a=value), needs=["base"]
+        ),
     )
 
 
@@ -72,7 +75,10 @@ def edits(data: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
 
 
 def test_a_plan_file_that_was_edited_is_refused(lab: Lab) -> None:
-    """Whatever leaf of the file is changed, but for the time of its making, it is no plan any more."""
+    """Whatever leaf of the file is changed, but for the time of its making.
+
+    It is no plan any more.
+    """
     lab.up(stack(lab, "1"))
     wanted = stack(lab, "2", replicas=2)
     text = plan_to_json(lab.plan(wanted))
@@ -87,7 +93,9 @@ def test_a_plan_file_that_was_edited_is_refused(lab: Lab) -> None:
         for step in path[:-1]:
             node = node[step]
         old = node[path[-1]]
-        node[path[-1]] = not old if isinstance(old, bool) else f"{old}x" if isinstance(old, str) else 77
+        node[path[-1]] = (
+            not old if isinstance(old, bool) else f"{old}x" if isinstance(old, str) else 77
+        )
         with pytest.raises((StalePlanError, ProjectError)):
             lab.apply(plan_from_json(json.dumps(data)), wanted)
     assert versions(lab) == before
@@ -173,7 +181,9 @@ def test_a_secret_that_the_project_no_longer_renders_is_refused(lab: Lab) -> Non
 
 def test_a_blocked_plan_is_never_applied(lab: Lab) -> None:
     """Problems cannot be applied away: the plan is in the error, nothing is written."""
-    wanted = lab.render(raw("app", {"apiVersion": "no.such/v1", "kind": "Ghost", "metadata": {"name": "x"}}))
+    wanted = lab.render(
+        raw("app", {"apiVersion": "no.such/v1", "kind": "Ghost", "metadata": {"name": "x"}})
+    )
     made = lab.plan(wanted)
     with pytest.raises(PlanRefusedError) as caught:
         lab.apply(made, wanted)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.integration.engine.lab import actions, config_map, custom_kind, raw
 
 from infometis_sdk.engine.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
@@ -13,7 +14,6 @@ from infometis_sdk.errors import DeadlineError, PlanRefusedError, StalePlanError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Credential, Service
-from tests.integration.engine.lab import actions, config_map, custom_kind, raw
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +60,11 @@ def test_down_keeps_data_and_says_so(lab: Lab) -> None:
     uid = lab.must_get(claim)["metadata"]["uid"]
     report = lab.down(wanted)
     told = " ".join(report.warnings)
-    for name in ("PersistentVolumeClaim/data-db-0", "Secret/db-admin", f"Namespace/{lab.namespace}"):
+    for name in (
+        "PersistentVolumeClaim/data-db-0",
+        "Secret/db-admin",
+        f"Namespace/{lab.namespace}",
+    ):
         assert f"kept: {name}" in told
     assert {k for k, _, _ in lab.members()} == {"Namespace", "Secret"}
     assert not [o for o in lab.down(wanted).outcomes if o.result != "deleted"]
@@ -144,8 +148,9 @@ def test_a_teardown_that_no_longer_fits_is_refused(lab: Lab) -> None:
 
 
 def test_claims_among_the_manifests_are_data_too(lab: Lab) -> None:
-    """A claim that a manifest makes stays without --delete-data, and a set that would take its
-    claims along is refused.
+    """A claim that a manifest makes stays without --delete-data.
+
+    A set that would take its claims along is refused.
     """
     claim = {
         "apiVersion": "v1",
@@ -198,8 +203,8 @@ def test_a_stuck_finalizer_is_named_when_time_is_up(lab: Lab) -> None:
     lab.as_guest()
     wanted = lab.render(raw("app", stuck, config_map("a")))
     lab.up(wanted)
+    made = plan_teardown(lab.cluster, wanted, lab.run())
     with pytest.raises(DeadlineError, match=r"ConfigMap/stuck .*example\.com/forever"):
-        made = plan_teardown(lab.cluster, wanted, lab.run())
         tear_down(lab.cluster, made, Run.within(2))
     lab.patch(lab.ref("ConfigMap", "stuck"), {"metadata": {"finalizers": None}})
     lab.down(wanted)

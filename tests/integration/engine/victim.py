@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
+from tests.integration.engine.lab import Lab, config_map, deployment, raw, secret
 
 from infometis_sdk.errors import InfometisError
 from infometis_sdk.model.service import Credential, Service
 from infometis_sdk.ports.platform import Access
-from tests.integration.engine.lab import Lab, config_map, deployment, raw, secret
 
 if TYPE_CHECKING:
     from infometis_sdk.model.stack import ManifestSet

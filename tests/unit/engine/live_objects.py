@@ -27,7 +27,10 @@ MANAGER = "infometis.test"
 
 _NAMES = st.sampled_from(["a", "b", "c.d", "e/f", "replicas", "x y"])
 _SCALARS = st.one_of(
-    st.integers(1, 9), st.just(True), st.text("xyz", min_size=1, max_size=4), st.floats(0.5, 0.9)
+    st.integers(1, 9),
+    st.just(value=True),
+    st.text("xyz", min_size=1, max_size=4),
+    st.floats(0.5, 0.9),
 )
 
 
@@ -77,7 +80,8 @@ def fields_of(value: Any) -> dict[str, Any]:
         return {f"f:{key}": fields_of(item) for key, item in value.items()}
     if isinstance(value, list) and value and all("name" in item for item in value):
         return {
-            "k:" + json.dumps({"name": item["name"]}): {".": {}, **fields_of(item)} for item in value
+            "k:" + json.dumps({"name": item["name"]}): {".": {}, **fields_of(item)}
+            for item in value
         }
     return {}
 

@@ -4,11 +4,11 @@ import copy
 from typing import Any
 
 import pytest
+from tests.unit.engine.live_objects import MANAGER, applied, put
 
 from infometis_sdk.engine.conflicts import additions, classify, decide, deployer
 from infometis_sdk.engine.fieldset import Owner
 from infometis_sdk.model.environment import DriftPolicy
-from tests.unit.engine.live_objects import MANAGER, applied, put
 
 IMAGE = "spec.template.spec.containers[name=a].image"
 DESIRED: dict[str, Any] = {
@@ -39,14 +39,26 @@ def owner(manager: str, subresource: str = "", fields: dict[str, Any] | None = N
         ("infometis.other", "", IMAGE, "stop"),
         ("kube-controller-manager", "scale", "spec.replicas", "yield"),
         ("cert-manager-cainjector", "", "webhooks[name=x].clientConfig.caBundle", "yield"),
-        ("vpa-updater", "", "spec.template.spec.containers[name=a].resources.requests.cpu", "yield"),
+        (
+            "vpa-updater",
+            "",
+            "spec.template.spec.containers[name=a].resources.requests.cpu",
+            "yield",
+        ),
         ("somebody", "", IMAGE, "yield"),
     ],
 )
 def test_each_class_of_manager(manager: str, subresource: str, path: str, action: str) -> None:
     """People are overruled, deployers stop, known controllers and unknown ones are yielded to."""
-    options = {"policy": DriftPolicy(), "autoscaled": True, "protected": False, "adopted": False}
-    assert classify(owner(manager, subresource), path, **options)[0] == action
+    found = classify(
+        owner(manager, subresource),
+        path,
+        policy=DriftPolicy(),
+        autoscaled=True,
+        protected=False,
+        adopted=False,
+    )
+    assert found[0] == action
 
 
 @pytest.mark.parametrize(
@@ -85,11 +97,15 @@ def test_what_changes_the_decision(
 def test_the_environments_own_list(triple: str, *, allowed: bool) -> None:
     """A triple must match in manager, subresource and path."""
     policy = DriftPolicy(yield_to=(triple,))
-    action, _ = classify(owner("bot"), IMAGE, policy=policy, autoscaled=False, protected=True, adopted=False)
+    action, _ = classify(
+        owner("bot"), IMAGE, policy=policy, autoscaled=False, protected=True, adopted=False
+    )
     assert action == ("yield" if allowed else "stop")
 
 
-def with_writer(live: dict[str, Any], manager: str, fields: dict[str, Any], **more: str) -> dict[str, Any]:
+def with_writer(
+    live: dict[str, Any], manager: str, fields: dict[str, Any], **more: str
+) -> dict[str, Any]:
     """Return the object with one more entry in managedFields."""
     made = copy.deepcopy(live)
     made["metadata"]["managedFields"].append(
@@ -101,11 +117,19 @@ def with_writer(live: dict[str, Any], manager: str, fields: dict[str, Any], **mo
 def test_only_fields_that_differ_are_decided_about() -> None:
     """A field with our value, whoever owns it, is no conflict; status never is."""
     live = put(applied(DESIRED), ("spec", "replicas"), 5)
-    fields = {"f:spec": {"f:replicas": {}, "f:items": {'k:{"name":"one"}': {"f:v": {}}}}}
+    fields: dict[str, Any] = {
+        "f:spec": {"f:replicas": {}, "f:items": {'k:{"name":"one"}': {"f:v": {}}}}
+    }
     live = with_writer(live, "kubectl", fields)
     live = with_writer(live, "kcm", {"f:status": {"f:ready": {}}}, subresource="status")
     found = decide(
-        DESIRED, live, MANAGER, policy=DriftPolicy(), autoscaled=False, protected=False, adopted=False
+        DESIRED,
+        live,
+        MANAGER,
+        policy=DriftPolicy(),
+        autoscaled=False,
+        protected=False,
+        adopted=False,
     )
     assert [(d.path, d.action, d.live) for _, d in found] == [("spec.replicas", "overrule", 5)]
 
@@ -116,7 +140,13 @@ def test_the_worst_decision_counts() -> None:
     for manager in ("helm", "kubectl"):
         live = with_writer(live, manager, {"f:spec": {"f:replicas": {}}})
     ((_, decision),) = decide(
-        DESIRED, live, MANAGER, policy=DriftPolicy(), autoscaled=False, protected=False, adopted=False
+        DESIRED,
+        live,
+        MANAGER,
+        policy=DriftPolicy(),
+        autoscaled=False,
+        protected=False,
+        adopted=False,
     )
     assert (decision.action, decision.manager) == ("stop", "helm")
 
@@ -178,9 +208,13 @@ def test_the_clusters_own_controllers_add_nothing_foreign(manager: str) -> None:
 def test_known_noise_and_allowed_additions_are_left_out() -> None:
     """A restart by kubectl, a revision, and what the environment's own list names."""
     live = applied(DESIRED)
-    notes = {"kubectl.kubernetes.io/restartedAt": "t", "deployment.kubernetes.io/revision": "1", "mine": "m"}
+    notes = {
+        "kubectl.kubernetes.io/restartedAt": "t",
+        "deployment.kubernetes.io/revision": "1",
+        "mine": "m",
+    }
     live["metadata"]["annotations"] = notes
-    fields = {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in notes}}}
+    fields: dict[str, Any] = {"f:metadata": {"f:annotations": {f"f:{name}": {} for name in notes}}}
     live = with_writer(live, "kubectl", fields)
     assert set(found(live)) == {"metadata.annotations.mine"}
     assert not found(live, DriftPolicy(yield_to=("kubectl::metadata.annotations*",)))

@@ -115,12 +115,16 @@ def test_a_password_that_bcrypt_would_cut_is_refused() -> None:
     assert "xxx" not in str(caught.value)
 
 
-DATA = st.dictionaries(st.text(max_size=3), st.dictionaries(st.text(max_size=3), st.binary(max_size=4)), max_size=3)
+DATA = st.dictionaries(
+    st.text(max_size=3), st.dictionaries(st.text(max_size=3), st.binary(max_size=4)), max_size=3
+)
 
 
 @settings(max_examples=100, deadline=None)
 @given(DATA, DATA)
-def test_readers_see_every_change(one: dict[str, dict[str, bytes]], two: dict[str, dict[str, bytes]]) -> None:
+def test_readers_see_every_change(
+    one: dict[str, dict[str, bytes]], two: dict[str, dict[str, bytes]]
+) -> None:
     """Names, keys and values cannot be moved into each other without another hash."""
     key = b"k" * 32
     assert (reader_hash(key, one) == reader_hash(key, two)) == (one == two)
@@ -138,7 +142,10 @@ def test_parts_do_not_run_into_each_other(one: list[bytes], two: list[bytes]) ->
 
 
 def test_a_secret_says_whose_it_is() -> None:
-    """Labels tell stack, role and service; a durable one is marked, and no value shows elsewhere."""
+    """Labels tell stack, role and service.
+
+    A durable one is marked, and no value shows elsewhere.
+    """
     durable = bound(Credential(durable=True))
     body = credential_manifest(durable, "stack", "ns", {"password": b"s3cret"})
     assert body["metadata"]["labels"]["infometis.io/role"] == "credential"

@@ -23,8 +23,7 @@ from infometis_sdk.engine.fieldset import (
     value_at,
     without,
 )
-from infometis_sdk.engine.paths import MISSING
-from infometis_sdk.engine.paths import value_at as value_by_text
+from infometis_sdk.engine.paths import MISSING, value_at as value_by_text
 
 quick = settings(max_examples=150, deadline=None)
 
@@ -53,7 +52,8 @@ def test_any_changed_leaf_is_noticed(desired: dict[str, Any], data: st.DataObjec
     paths = [
         p
         for p in paths_of_leaves(desired)
-        if p[0] not in ("apiVersion", "kind") and p[:2] not in (("metadata", "name"), ("metadata", "namespace"))
+        if p[0] not in ("apiVersion", "kind")
+        and p[:2] not in (("metadata", "name"), ("metadata", "namespace"))
     ]
     path = data.draw(st.sampled_from(paths))
     old = live
@@ -116,7 +116,11 @@ def test_a_desired_object_that_moved_is_not_proven(desired: dict[str, Any]) -> N
 @pytest.mark.parametrize("zero", [{}, [], "", 0, False], ids=repr)
 def test_what_the_server_leaves_out_as_zero_is_there(zero: Any) -> None:
     """A zero value that we own and that is not live was left out by the API server."""
-    desired = {"kind": "X", "metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"z": zero, "y": 1}}
+    desired = {
+        "kind": "X",
+        "metadata": {"name": "n", "labels": {"a": "b"}},
+        "spec": {"z": zero, "y": 1},
+    }
     live = applied(desired)
     del live["spec"]["z"]
     assert proven(desired, live, MANAGER)
@@ -164,7 +168,7 @@ def test_a_defaulted_list_key_is_ours() -> None:
     """The protocol of a port is a key of the list, filled in by the server and owned by us."""
     desired = {"metadata": {"name": "n"}, "spec": {"ports": [{"port": 80}]}}
     key = 'k:{"port":80,"protocol":"TCP"}'
-    tree = {"f:spec": {"f:ports": {key: {".": {}, "f:port": {}, "f:protocol": {}}}}}
+    tree: dict[str, Any] = {"f:spec": {"f:ports": {key: {".": {}, "f:port": {}, "f:protocol": {}}}}}
     live = {
         "metadata": {
             "name": "n",
@@ -194,7 +198,9 @@ def test_every_owned_leaf_is_found_again(desired: dict[str, Any]) -> None:
 
 @quick
 @given(desired_objects(), st.data())
-def test_taking_one_path_away_leaves_the_others(desired: dict[str, Any], data: st.DataObject) -> None:
+def test_taking_one_path_away_leaves_the_others(
+    desired: dict[str, Any], data: st.DataObject
+) -> None:
     """What is yielded is gone from the payload, and nothing else is; the original is untouched."""
     live = applied(desired)
     tree = ours(live, MANAGER)

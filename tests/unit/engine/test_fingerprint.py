@@ -55,7 +55,9 @@ def test_what_moves_by_itself_does_not_count(path: tuple[Any, ...]) -> None:
 def test_who_owns_what_counts() -> None:
     """The same content under another owner is another fingerprint; ownership of status is not."""
     live = applied({"kind": "X", "metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"a": 1}})
-    assert fingerprint(put(live, ("metadata", "managedFields", 0, "manager"), "x")) != fingerprint(live)
+    assert fingerprint(put(live, ("metadata", "managedFields", 0, "manager"), "x")) != fingerprint(
+        live
+    )
     status = {
         "manager": "kcm",
         "operation": "Update",

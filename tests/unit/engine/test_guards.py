@@ -12,7 +12,12 @@ from infometis_sdk.model.stack import ComposedService
 
 
 def told(
-    parameter: Parameter | None, old: Any, new: Any, *, versions: tuple[str, str] = ("1", "1"), upgrade: Upgrade | None = None
+    parameter: Parameter | None,
+    old: Any,
+    new: Any,
+    *,
+    versions: tuple[str, str] = ("1", "1"),
+    upgrade: Upgrade | None = None,
 ) -> list[str]:
     """Return what is against the change of one value or version."""
     parameters = {"p": parameter} if parameter else {}
@@ -29,8 +34,18 @@ QUANTITY = Parameter(type="quantity", shrink="never", why="volumes only grow")
 @pytest.mark.parametrize(
     ("parameter", "old", "new", "word"),
     [
-        (Parameter(type="string", mutability="create-only", why="read once"), "a", "b", "read once"),
-        (Parameter(type="string", mutability="create-only", optional=True), None, "b", "once the service"),
+        (
+            Parameter(type="string", mutability="create-only", why="read once"),
+            "a",
+            "b",
+            "read once",
+        ),
+        (
+            Parameter(type="string", mutability="create-only", optional=True),
+            None,
+            "b",
+            "once the service",
+        ),
         (QUANTITY, "2Gi", "1Gi", "volumes only grow"),
         (QUANTITY, "1Gi", "1000Mi", "cannot shrink"),
         (Parameter(type="integer", shrink="drain"), 3, 1, "without a drain"),
@@ -66,7 +81,11 @@ def test_changes_that_are_fine(parameter: Parameter, old: Any, new: Any) -> None
 @pytest.mark.parametrize(
     ("versions", "upgrade", "word"),
     [
-        (("2.0", "1.9"), Upgrade(why="formats differ"), "must not go back from version 2.0 to 1.9: formats differ"),
+        (
+            ("2.0", "1.9"),
+            Upgrade(why="formats differ"),
+            "must not go back from version 2.0 to 1.9: formats differ",
+        ),
         (("2.0", "1.9"), Upgrade(downgrade="allow"), ""),
         (("10.0", "9.0"), Upgrade(), "must not go back"),
         (("1.9", "2.0"), Upgrade(), ""),

@@ -20,11 +20,18 @@ from infometis_sdk.errors import RefusedError
 from infometis_sdk.model.reference import ObjectRef
 
 WORDS = st.sampled_from(["v1", "apps/v1", "example.com/v1beta1"])
-KINDS = st.tuples(WORDS, st.sampled_from(["ConfigMap", "Widget"]), st.sampled_from(["", "ns", "two"]), st.booleans())
+KINDS = st.tuples(
+    WORDS,
+    st.sampled_from(["ConfigMap", "Widget"]),
+    st.sampled_from(["", "ns", "two"]),
+    st.booleans(),
+)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.lists(KINDS), st.lists(st.text("ab-", max_size=5)), st.text(max_size=5), st.integers(0, 99))
+@given(
+    st.lists(KINDS), st.lists(st.text("ab-", max_size=5)), st.text(max_size=5), st.integers(0, 99)
+)
 def test_an_inventory_comes_back_as_it_was(
     kinds: list[tuple[str, str, str, bool]], claims: list[str], uid: str, release: int
 ) -> None:

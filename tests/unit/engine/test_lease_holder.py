@@ -60,7 +60,9 @@ def test_what_cannot_be_seen_from_here_may_live(change: dict[str, str]) -> None:
 def test_a_holder_of_an_earlier_boot_is_dead() -> None:
     """This machine was restarted since."""
     if not Holder.me().machine:
-        pytest.skip("this machine has no id, so an earlier boot cannot be told from another machine")
+        pytest.skip(
+            "this machine has no id, so an earlier boot cannot be told from another machine"
+        )
     assert Holder(text(boot="earlier")).dead
 
 

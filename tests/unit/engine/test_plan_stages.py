@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import random
+from typing import TYPE_CHECKING
 
 from hypothesis import given, settings, strategies as st
 
@@ -12,6 +12,9 @@ from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.plan import PlanItem
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.stack import ManifestSet
+
+if TYPE_CHECKING:
+    import random
 
 KINDS = st.sampled_from(
     [
@@ -43,7 +46,10 @@ ITEMS = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(ITEMS)
 def test_waves_keep_the_order_of_kinds(items: list[PlanItem]) -> None:
-    """Every item is in one wave; what is applied comes first by rank, removals after it reversed."""
+    """Every item is in one wave; what is applied comes first by rank.
+
+    Removals after it reversed.
+    """
     found = waves([(item, {}) for item in items])
     flat = [item for wave in found for item, _ in wave]
     assert sorted(map(repr, flat)) == sorted(map(repr, items))

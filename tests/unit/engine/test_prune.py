@@ -16,8 +16,8 @@ from infometis_sdk.engine.release import ServiceRecord
 from infometis_sdk.model.environment import Environment, Policies, PrunePolicy
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
-from infometis_sdk.model.stack import ComposedService, Manifest, ManifestSet
 from infometis_sdk.model.service import Service
+from infometis_sdk.model.stack import ComposedService, Manifest, ManifestSet
 
 PARTS = stack_applyset_id("s", "ns")
 
@@ -58,7 +58,9 @@ def wanted(*services: str, names: tuple[str, ...] = (), **policy: Any) -> Manife
     )
 
 
-def pruned(found: list[dict[str, Any]], desired: ManifestSet, *deployed: str, **options: Any) -> Pruned:
+def pruned(
+    found: list[dict[str, Any]], desired: ManifestSet, *deployed: str, **options: Any
+) -> Pruned:
     """Decide."""
     live = Live(objects={ObjectRef.of(o).key: o for o in found})
     records = {n: ServiceRecord(version="1") for n in deployed}

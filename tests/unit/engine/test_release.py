@@ -18,7 +18,9 @@ STATES = st.sampled_from(["pending", "deployed", "failed", "superseded"])
 
 def releases() -> st.SearchStrategy[list[Release]]:
     """Return a strategy for the Releases of one stack."""
-    services = st.dictionaries(st.sampled_from("abc"), st.just(ServiceRecord(version="1")), max_size=3)
+    services = st.dictionaries(
+        st.sampled_from("abc"), st.just(ServiceRecord(version="1")), max_size=3
+    )
     return st.lists(st.tuples(STATES, services), max_size=25).map(
         lambda pairs: [
             Release(number=n, status=status, services=found)
@@ -47,7 +49,7 @@ def test_a_release_comes_back_as_it_was(values: list[dict[str, object]]) -> None
 def test_what_is_no_release_is_passed_over() -> None:
     """Other ConfigMaps of the stack, and Releases of another format, are not read."""
     good = release_manifest(Release(number=1, status="deployed"), "stack", "ns")
-    other = {"metadata": {"labels": {}}, "data": {}}
+    other: dict[str, object] = {"metadata": {"labels": {}}, "data": {}}
     newer = {**good, "data": {**good["data"], "format": "infometis.io/release/v9"}}
     assert [r.number for r in read_releases([other, newer, good])] == [1]
 

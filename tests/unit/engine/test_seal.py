@@ -43,18 +43,28 @@ def item(value: str, old: str, name: str) -> PlanItem:
             Change(path="data", op="add", new={name: b64(value)}),
             Change(path="metadata.labels.a", op="add", new="b"),
         ),
-        decisions=(Decision(path=f"data.{name}", manager="m", action="overrule", why="w", live=b64(old)),),
+        decisions=(
+            Decision(path=f"data.{name}", manager="m", action="overrule", why="w", live=b64(old)),
+        ),
     )
 
 
 @settings(max_examples=80, deadline=None)
 @given(VALUES, VALUES, st.sampled_from(["key", "tls.crt"]), st.sampled_from([KEY, None]))
-def test_a_sealed_plan_never_holds_a_secret(value: str, old: str, name: str, key: bytes | None) -> None:
+def test_a_sealed_plan_never_holds_a_secret(
+    value: str, old: str, name: str, key: bytes | None
+) -> None:
     """In payload, changes, decisions, JSON and every form of the report."""
     made = Plan(
         stack_id="s", environment="e", namespace="ns", items=(seal(item(value, old, name), key),)
     )
-    texts = [plan_to_json(made), str(made), repr(made), made._repr_html_(), json.dumps(made.to_dict())]
+    texts = [
+        plan_to_json(made),
+        str(made),
+        repr(made),
+        made._repr_html_(),
+        json.dumps(made.to_dict()),
+    ]
     texts += [json.dumps(plain_plan(made)), repr(made.items[0])]
     for secret in (value, old):
         for form in (secret, b64(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1]):
@@ -115,12 +125,18 @@ def test_kinds_without_pods_are_left_as_they_are() -> None:
 
 def plan(payload: dict[str, Any], **more: Any) -> Plan:
     """Return a plan of one item."""
-    one = PlanItem(action="create", ref=REF, payload=payload, changes=(Change(path="a", op="add", new=1),))
+    one = PlanItem(
+        action="create", ref=REF, payload=payload, changes=(Change(path="a", op="add", new=1),)
+    )
     return Plan(stack_id="s", environment="e", namespace="ns", items=(one,), **more)
 
 
 @settings(max_examples=60, deadline=None)
-@given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=4))
+@given(
+    st.dictionaries(
+        st.text(max_size=4), st.integers() | st.text(max_size=4), min_size=1, max_size=4
+    )
+)
 def test_the_digest_does_not_depend_on_order_or_time(payload: dict[str, Any]) -> None:
     """The same plan, its maps in another order, made at another time, through a file."""
     turned = dict(reversed(list(payload.items())))

@@ -1,7 +1,7 @@
+# ruff: noqa: ARG002 - the port has more arguments than a shelf needs
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -11,6 +11,9 @@ from infometis_sdk.model.plan import PlanItem
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 
 class Shelf(Cluster):
@@ -131,7 +134,12 @@ def test_claims_are_resized_before_the_set_is_made_anew() -> None:
     ("cluster", "old", "new", "word"),
     [
         (Shelf(), "2Gi", "1Gi", "the volume data cannot shrink from 2Gi to 1Gi"),
-        (Shelf(a_claim("data-db-0", "1Gi"), a_class(grows=False)), "1Gi", "2Gi", "does not allow volumes"),
+        (
+            Shelf(a_claim("data-db-0", "1Gi"), a_class(grows=False)),
+            "1Gi",
+            "2Gi",
+            "does not allow volumes",
+        ),
         (Shelf(a_claim("data-db-0", "1Gi", "")), "1Gi", "2Gi", "no storage class"),
     ],
 )
@@ -149,9 +157,13 @@ def test_equal_sizes_in_other_words_are_equal() -> None:
 
 
 def test_claims_are_known_by_template_and_set() -> None:
-    """One name for each template of each set, and numbers behind it."""
+    """One name for each template of each set in its namespace, and numbers behind it."""
     names = claim_names([a_set("1Gi", "db", ("data", "logs")), {"kind": "Deployment"}])
-    assert names == ("data-db", "logs-db")
-    cluster = Shelf(a_claim("data-db-0", "1Gi"), a_claim("logs-db-3", "1Gi"), a_claim("data-db-x", "1Gi"))
-    found = [(begin, c["metadata"]["name"]) for begin, c in claims_of(cluster, "ns", names, Run.within(5))]
-    assert found == [("data-db", "data-db-0"), ("logs-db", "logs-db-3")]
+    assert names == ("ns/data-db", "ns/logs-db")
+    cluster = Shelf(
+        a_claim("data-db-0", "1Gi"), a_claim("logs-db-3", "1Gi"), a_claim("data-db-x", "1Gi")
+    )
+    found = [
+        (begin, c["metadata"]["name"]) for begin, c in claims_of(cluster, names, Run.within(5))
+    ]
+    assert found == [("ns/data-db", "data-db-0"), ("ns/logs-db", "logs-db-3")]
