@@ -80,8 +80,10 @@ class Table:
         parts: list[Any] = [Text(seen.title, style="bold")] if seen.title else []
         if seen.rows:
             grid = RichTable(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-            for name in seen.columns:
-                grid.add_column(name, overflow="fold", no_wrap=name in _SHORT)
+            for number, name in enumerate(seen.columns):
+                words = " ".join(row[number] for row in seen.rows).split() if name in _SHORT else ()
+                least = max((len(word) for word in words), default=0)
+                grid.add_column(name, overflow="fold", min_width=least or None)
             for row in seen.rows:
                 cells = zip(seen.columns, row, strict=True)
                 grid.add_row(*(Text(cell, style=_tint(name, cell)) for name, cell in cells))
@@ -91,7 +93,7 @@ class Table:
 
 
 _SHORT = ("ACTION", "LEVEL", "RESULT", "STATE", "VERSION")
-"""Columns whose words are few and known; their cells are coloured and never folded."""
+"""Columns whose words are few and known; their cells are coloured and their words stay whole."""
 _TINTS = {
     "applied": "green",
     "create": "green",

@@ -142,7 +142,7 @@ def test_quiet_and_verbose(
     assert screen.text.startswith("dev on existing: nothing to do")
 
 
-@pytest.mark.parametrize("columns", [40, 60])
+@pytest.mark.parametrize("columns", [44, 60])
 def test_a_narrow_terminal(
     columns: int, project: Path, environ: Mapping[str, str], command: tuple[str, ...]
 ) -> None:
