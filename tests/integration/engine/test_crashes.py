@@ -36,6 +36,7 @@ class Assassin(FaultProxy):
     def __init__(self, access: Access) -> None:
         super().__init__(access)
         self.after = 0
+        self.upon = ""
         self.writes: list[str] = []
         self.victim: subprocess.Popen[str] | None = None
         self.begun = self.ended = 0
@@ -51,14 +52,17 @@ class Assassin(FaultProxy):
         """See :meth:`FaultProxy.saw`."""
         if verb != "GET" and "dryRun" not in target:
             self.writes.append(f"{verb} {target.partition('?')[0].rpartition('/')[2]}")
-            if len(self.writes) == self.after and self.victim is not None:
+            due = len(self.writes) == self.after or self.writes[-1] == self.upon
+            if due and self.victim is not None:
                 self.victim.send_signal(signal.SIGKILL)
         super().saw(verb, target, headers, status)
         with self.counting:
             self.ended += 1
 
-    def run(self, lab: Lab, value: str, *, after: int = 0, seconds: float = 0) -> int:
-        """Apply in a process of its own, and kill it after so many writes or seconds."""
+    def run(
+        self, lab: Lab, value: str, *, after: int = 0, upon: str = "", seconds: float = 0
+    ) -> int:
+        """Apply in a process of its own; kill it after so many writes or seconds, or upon one."""
         script = (
             "import sys\n"
             "from tests.integration.engine.victim import main\n"
@@ -66,7 +70,7 @@ class Assassin(FaultProxy):
         )
         kubeconfig = str(self.access.kubeconfig)
         self.writes.clear()
-        self.after = after
+        self.after, self.upon = after, upon
         self.victim = subprocess.Popen(
             (sys.executable, "-c", script, lab.name, kubeconfig, value, "proxy"),
             stderr=subprocess.PIPE,
@@ -179,3 +183,12 @@ def test_a_run_that_died_is_followed_by_one_that_wants_something_else(lab: Lab) 
     with Assassin(lab.access) as proxy:
         proxy.run(lab, "2", after=40)
     converges(lab, stack(lab, "3"))
+
+
+def test_a_kind_that_only_a_dead_run_knew_is_pruned(lab: Lab) -> None:
+    """The inventory is written ahead: what the dead run made of a new kind is found, and goes."""
+    lab.up(stack(lab, "1"))
+    with Assassin(lab.access) as proxy:
+        assert proxy.run(lab, "roles", upon="PATCH reader") == -signal.SIGKILL
+    assert ("Role", lab.namespace, "reader") in lab.members()
+    converges(lab, stack(lab, "1"))

@@ -27,6 +27,15 @@ def stack(lab: Lab, value: str) -> ManifestSet:
     store = Service.stateful("db", image="example/db:1.0", port=5432)
     store = attrs.evolve(store, credentials={"admin": Credential(username="root", durable=True)})
     odd: list[dict[str, Any]] = [config_map(f"only-{value}-{n}") for n in range(4)]
+    if value == "roles":
+        odd.append(
+            {
+                "apiVersion": "rbac.authorization.k8s.io/v1",
+                "kind": "Role",
+                "metadata": {"name": "reader"},
+                "rules": [],
+            }
+        )
     return lab.render(
         raw("base", *(config_map(f"base-{n:02}", v=value) for n in range(24))),
         store,
