@@ -32,7 +32,7 @@ from infometis_sdk.engine.order import early
 from infometis_sdk.engine.perform import perform
 from infometis_sdk.engine.plan import digest_of
 from infometis_sdk.engine.release import Release, read_releases
-from infometis_sdk.engine.shared import uses_singletons, write_singletons
+from infometis_sdk.engine.shared import write_singletons
 from infometis_sdk.engine.stale import refuse_moved
 from infometis_sdk.engine.waves import perform_wave, waves
 from infometis_sdk.errors import (
@@ -47,9 +47,14 @@ from infometis_sdk.model.run import Run
 
 if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan, PlanItem
+    from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Materials", "apply")
+__all__ = (
+    "Gate",
+    "Materials",
+    "apply",
+)
 
 Gate = Callable[[Sequence[str]], None]
 
@@ -258,8 +263,8 @@ def _stage(
     inventory = attrs.evolve(inventory, release=number)
     if first:
         write_inventory(job, writer, inventory.with_kinds(kinds_of(plan.members)))
-        if uses_singletons(job):
-            _sign(job, writer, ahead=True)
+        if used := [*_singletons(plan), *_given_up(plan)]:
+            write_singletons(job, writer, used)
     filling = ensure_credentials(job, writer, materials, live, prepared)
     work = [(item, payload_of(item, materials, filling)) for item in stage]
     for wave in waves(work):
@@ -269,15 +274,16 @@ def _stage(
         stays = plan.kept or plan.incomplete or any(o.result == "kept" for o in progress.outcomes)
         kinds = (*kinds_of(plan.members), *(inventory.kinds if stays else ()))
         write_inventory(job, writer, attrs.evolve(inventory, kinds=kinds))
-        if uses_singletons(job):
-            _sign(job, writer, ahead=False)
+        if _given_up(plan):
+            write_singletons(job, writer, _singletons(plan))
 
 
-def _sign(job: Job, writer: Writer, *, ahead: bool) -> None:
-    plan = job.plan
-    wanted = [ref for ref, single in plan.members if single]
-    given_up = [item.ref for item in plan.items if item.singleton and item.action in REMOVING]
-    write_singletons(job, writer, [*wanted, *(given_up if ahead else ())])
+def _singletons(plan: Plan) -> list[ObjectRef]:
+    return [ref for ref, single in plan.members if single]
+
+
+def _given_up(plan: Plan) -> list[ObjectRef]:
+    return [item.ref for item in plan.items if item.singleton and item.action in REMOVING]
 
 
 def _only_one(job: Job, releases: Sequence[Release]) -> None:

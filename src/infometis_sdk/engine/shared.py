@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.job import Job
     from infometis_sdk.engine.lease import Writer
 
-__all__ = ("leave_singletons", "uses_singletons", "write_singletons")
+__all__ = ("leave_singletons", "write_singletons")
 
 _PATIENCE = 60.0
 """Seconds; an empty namespace takes about five to go."""
@@ -35,12 +35,6 @@ _PARENT = ObjectRef(
     api_version="v1", kind="ConfigMap", namespace=CLUSTER_NAMESPACE, name=CLUSTER_PARENT
 )
 _HOME = ObjectRef(api_version="v1", kind="Namespace", name=CLUSTER_NAMESPACE)
-
-
-def uses_singletons(job: Job) -> bool:
-    """Whether the plan wants a singleton, or gives one up."""
-    plan = job.plan
-    return any(single for _, single in plan.members) or any(i.singleton for i in plan.items)
 
 
 def write_singletons(job: Job, writer: Writer, refs: Iterable[ObjectRef]) -> None:
@@ -68,7 +62,9 @@ def write_singletons(job: Job, writer: Writer, refs: Iterable[ObjectRef]) -> Non
     end = time.monotonic() + _PATIENCE
     while True:
         try:
-            for body in (namespace, parent):
+            # What is there is not written again: webhooks on namespaces need not be asked.
+            missing = job.cluster.get(_HOME, job.run) is None
+            for body in (namespace, parent) if missing else (parent,):
                 _send(job, writer, "apply", ObjectRef.of(body), body=body, force=True)
         except (ForbiddenError, NotFoundError):
             # The last user may just have left: then the namespace is on its way out.
