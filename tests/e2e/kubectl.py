@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.model.reference import ObjectRef
@@ -19,6 +20,7 @@ from infometis_sdk.ports.platform import Access
 def main() -> None:
     """Scale a StatefulSet, or create a ConfigMap."""
     cluster = open_cluster(Access(kubeconfig=Path(os.environ["KUBECONFIG"])))
+    body: dict[str, Any]
     match sys.argv[1:]:
         case ["-n", namespace, "scale", "statefulset", name, replicas]:
             ref = ObjectRef(

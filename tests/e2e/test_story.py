@@ -1,4 +1,4 @@
-"""The whole story of a stack, as its operator lives it: every step is a command in its own process."""
+"""The whole story of a stack, as its operator lives it: every step is a command of its own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -23,7 +24,6 @@ from infometis_sdk.ports.platform import Access
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from infometis_sdk.ports.cluster import Cluster
 
@@ -99,7 +99,7 @@ def operator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Operator]:
 def namespace(operator: Operator) -> str:
     """Return the stack's home namespace."""
     documents = yaml.safe_load_all(operator.run("render"))
-    return next(d["metadata"]["name"] for d in documents if d["kind"] == "Namespace")
+    return next(str(d["metadata"]["name"]) for d in documents if d["kind"] == "Namespace")
 
 
 def ours(operator: Operator) -> dict[tuple[str, str], Mapping[str, Any]]:
@@ -145,7 +145,7 @@ def test_a_scaled_set_is_drift_with_manager_and_time(operator: Operator) -> None
     environ = {**operator.environ(), "KUBECONFIG": operator.run("kubeconfig").strip()}
     subprocess.run(
         ["kubectl", "-n", namespace(operator), "scale", "statefulset/kafka", "--replicas=2"],
-        env={**environ, "PATH": f"{os.path.dirname(sys.executable)}:{environ['PATH']}"},
+        env={**environ, "PATH": f"{Path(sys.executable).parent}:{environ['PATH']}"},
         check=True,
         capture_output=True,
     )

@@ -43,7 +43,7 @@ class _Help:
         try:
             code = main()
         except SystemExit as end:
-            code = end.code
+            code = int(end.code or 0)
         output = self._capsys.readouterr()
         assert (code or 0, output.err) == (0, "")
         return output.out.rstrip()

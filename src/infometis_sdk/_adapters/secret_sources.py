@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from infometis_sdk.errors import SecretError
 from infometis_sdk.model.secret import Secret, SecretRef
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ("resolver",)
 
@@ -80,7 +83,11 @@ def _exec(ref: SecretRef, base: Path | None) -> Secret:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        why = f"did not end in {_SECONDS} s" if isinstance(error, subprocess.TimeoutExpired) else error
+        why = (
+            f"did not end in {_SECONDS} s"
+            if isinstance(error, subprocess.TimeoutExpired)
+            else error
+        )
         msg = f"the command of a secret, {command[0]}, {why}"
         raise SecretError(msg, reference=f"exec:{command[0]}") from None
     if done.returncode:

@@ -17,7 +17,12 @@ if TYPE_CHECKING:
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("autoscaled_keys", "without_scaled_replicas")
+__all__ = (
+    "Key",
+    "Object",
+    "autoscaled_keys",
+    "without_scaled_replicas",
+)
 
 Key = tuple[str, str, str, str]
 Object = Mapping[str, Any]

@@ -42,7 +42,14 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.service_pods import Backend
     from infometis_sdk.model.service import Check, Endpoint
 
-__all__ = ("NOT_APPLICABLE", "CheckResult", "check_services", "run_checks")
+__all__ = (
+    "ANSWER_SECONDS",
+    "NOT_APPLICABLE",
+    "PATIENCE_SECONDS",
+    "CheckResult",
+    "check_services",
+    "run_checks",
+)
 
 NOT_APPLICABLE = "not applicable (simulated)"
 """Never ``passed``: nothing ran that could have answered."""

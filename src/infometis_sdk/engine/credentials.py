@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = (
     "KEY_BYTES",
     "PENDING",
+    "Resolver",
     "credential_manifest",
     "key_manifest",
     "key_of",

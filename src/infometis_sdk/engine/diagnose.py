@@ -33,6 +33,7 @@ __all__ = (
     "WORKLOADS",
     "Culprit",
     "Diagnosis",
+    "Object",
     "diagnose",
     "log_tail",
 )

@@ -27,7 +27,10 @@ if TYPE_CHECKING:
     from infometis_sdk.model.stack import Manifest, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("drift",)
+__all__ = (
+    "Object",
+    "drift",
+)
 
 Object = Mapping[str, Any]
 

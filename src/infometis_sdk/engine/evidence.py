@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Evidence", "events_about", "gather", "pods_of", "replica_sets_of")
+__all__ = (
+    "Evidence",
+    "Object",
+    "events_about",
+    "gather",
+    "pods_of",
+    "replica_sets_of",
+)
 
 Object = Mapping[str, Any]
 

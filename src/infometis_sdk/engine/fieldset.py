@@ -20,6 +20,7 @@ from infometis_sdk.engine.paths import item_steps
 
 __all__ = (
     "Owner",
+    "Path",
     "display",
     "entries",
     "find_item",

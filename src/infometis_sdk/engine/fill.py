@@ -35,7 +35,14 @@ if TYPE_CHECKING:
     from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.model.stack import BoundCredential
 
-__all__ = ("Filling", "ensure_credentials", "payload_of", "prepare")
+__all__ = (
+    "Data",
+    "Filling",
+    "Object",
+    "ensure_credentials",
+    "payload_of",
+    "prepare",
+)
 
 Object = Mapping[str, Any]
 Data = dict[str, bytes]

@@ -25,7 +25,12 @@ from infometis_sdk.ports.pods import PodStreams
 if TYPE_CHECKING:
     from types import TracebackType
 
-__all__ = ("LOOPBACK", "Forward", "forward")
+__all__ = (
+    "LOOPBACK",
+    "TRIES",
+    "Forward",
+    "forward",
+)
 
 LOOPBACK = "127.0.0.1"
 """Never any other address: whoever reaches the port reaches the service without the border."""

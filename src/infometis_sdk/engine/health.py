@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("health_item", "report", "tails")
+__all__ = (
+    "SIMULATED",
+    "health_item",
+    "report",
+    "tails",
+)
 
 SIMULATED = "ready (simulated)"
 

@@ -12,7 +12,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from fractions import Fraction
 
-__all__ = ("hint", "shortage")
+__all__ = (
+    "Object",
+    "hint",
+    "node_of",
+    "shortage",
+)
 
 Object = Mapping[str, Any]
 

@@ -24,7 +24,18 @@ from infometis_sdk.errors import RefusedError
 if TYPE_CHECKING:
     from infometis_sdk.model.reference import ObjectRef
 
-__all__ = ("Inventory", "inventory_manifest", "kinds_of", "read_inventory")
+__all__ = (
+    "FORMAT",
+    "GROUP_KINDS",
+    "ID",
+    "NAMESPACES",
+    "TOOLING",
+    "Inventory",
+    "KindAt",
+    "inventory_manifest",
+    "kinds_of",
+    "read_inventory",
+)
 
 ID = "applyset.kubernetes.io/id"
 TOOLING = "applyset.kubernetes.io/tooling"

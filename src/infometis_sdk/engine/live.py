@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("FEW", "Live", "observe")
+__all__ = (
+    "FEW",
+    "Key",
+    "Live",
+    "Object",
+    "observe",
+)
 
 Key = tuple[str, str, str, str]
 Object = Mapping[str, Any]

@@ -21,7 +21,11 @@ from infometis_sdk.ports.pods import PodStreams
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ("logs",)
+__all__ = (
+    "LOOK_FOR_PODS",
+    "Object",
+    "logs",
+)
 
 Object = Mapping[str, Any]
 

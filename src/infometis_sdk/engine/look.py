@@ -19,7 +19,13 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Key", "Sight", "endpoints", "look")
+__all__ = (
+    "Key",
+    "Object",
+    "Sight",
+    "endpoints",
+    "look",
+)
 
 Key = tuple[str, str, str, str]
 Object = Mapping[str, Any]

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("still_needed",)
+__all__ = (
+    "Key",
+    "still_needed",
+)
 
 Key = tuple[str, str, str, str]
 

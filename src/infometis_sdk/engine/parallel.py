@@ -10,7 +10,12 @@ if TYPE_CHECKING:
 
     from infometis_sdk.model.run import Run
 
-__all__ = ("WORKERS", "parallel")
+__all__ = (
+    "WORKERS",
+    "R",
+    "T",
+    "parallel",
+)
 
 T = TypeVar("T")
 R = TypeVar("R")

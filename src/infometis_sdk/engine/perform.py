@@ -17,7 +17,13 @@ from infometis_sdk.model.report import Outcome
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Cluster, Write, Written
 
-__all__ = ("TRIES", "perform")
+__all__ = (
+    "TRIES",
+    "Object",
+    "Pointer",
+    "Send",
+    "perform",
+)
 
 TRIES = 10
 """How often a write is repeated whose object was only touched in its status meanwhile.

@@ -40,6 +40,7 @@ __all__ = (
     "Consent",
     "desired_objects",
     "digest_of",
+    "plain_plan",
     "plan",
     "stages_of",
 )

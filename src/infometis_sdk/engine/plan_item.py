@@ -24,7 +24,15 @@ from infometis_sdk.ports.cluster import Cluster
 if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
 
-__all__ = ("Consent", "Scene", "change", "creation", "marked")
+__all__ = (
+    "Consent",
+    "Key",
+    "Object",
+    "Scene",
+    "change",
+    "creation",
+    "marked",
+)
 
 Object = Mapping[str, Any]
 Key = tuple[str, str, str, str]

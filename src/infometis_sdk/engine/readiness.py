@@ -19,7 +19,14 @@ from infometis_sdk.engine.readiness_custom import custom, eck_elasticsearch, str
 from infometis_sdk.engine.verdict import Context, Verdict, condition, failing, progressing, ready
 from infometis_sdk.model.reference import ObjectRef
 
-__all__ = ("MISSING_SECONDS", "TERMINATING_SECONDS", "existence_is_enough", "readiness")
+__all__ = (
+    "MISSING_SECONDS",
+    "TERMINATING_SECONDS",
+    "Object",
+    "Rule",
+    "existence_is_enough",
+    "readiness",
+)
 
 Object = Mapping[str, Any]
 Rule = Callable[[Object, Context], Verdict]

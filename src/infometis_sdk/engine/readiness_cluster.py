@@ -17,6 +17,7 @@ from infometis_sdk.engine.verdict import (
 
 __all__ = (
     "AUTOSCALER_SECONDS",
+    "Object",
     "api_service",
     "autoscaler",
     "claim",

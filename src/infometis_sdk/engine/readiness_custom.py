@@ -15,7 +15,14 @@ from infometis_sdk.engine.verdict import (
     ready,
 )
 
-__all__ = ("HEALTH_RED_SECONDS", "UNKNOWN_SECONDS", "custom", "eck_elasticsearch", "strimzi_kafka")
+__all__ = (
+    "HEALTH_RED_SECONDS",
+    "UNKNOWN_SECONDS",
+    "Object",
+    "custom",
+    "eck_elasticsearch",
+    "strimzi_kafka",
+)
 
 Object = Mapping[str, Any]
 

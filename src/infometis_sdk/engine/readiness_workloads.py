@@ -24,6 +24,7 @@ __all__ = (
     "UNPROVED_SECONDS",
     "UNSCHEDULABLE_SECONDS",
     "VOLUME_SECONDS",
+    "Object",
     "daemon_set",
     "deployment",
     "job",

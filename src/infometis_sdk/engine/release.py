@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.stack import ManifestSet
 
 __all__ = (
+    "FORMAT",
     "KEPT",
     "Release",
     "ServiceRecord",

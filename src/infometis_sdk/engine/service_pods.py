@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Backend",
+    "Object",
     "backend",
     "check_service",
     "find_endpoint",

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet
 
-__all__ = ("Seen", "Surveyor", "Target", "targets")
+__all__ = (
+    "UNREADABLE_SECONDS",
+    "Object",
+    "Seen",
+    "Surveyor",
+    "Target",
+    "targets",
+)
 
 Object = Mapping[str, Any]
 

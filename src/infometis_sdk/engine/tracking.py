@@ -13,7 +13,13 @@ from infometis_sdk.engine.verdict import Verdict, progressing
 if TYPE_CHECKING:
     from infometis_sdk.engine.look import Key
 
-__all__ = ("Timing", "Tracker", "limit_of")
+__all__ = (
+    "SLOW_START",
+    "Object",
+    "Timing",
+    "Tracker",
+    "limit_of",
+)
 
 Object = Mapping[str, Any]
 

@@ -7,7 +7,16 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-__all__ = ("CONFIRM_SECONDS", "Context", "Verdict", "condition", "failing", "progressing", "ready")
+__all__ = (
+    "CONFIRM_SECONDS",
+    "Context",
+    "Object",
+    "Verdict",
+    "condition",
+    "failing",
+    "progressing",
+    "ready",
+)
 
 CONFIRM_SECONDS = 1.0
 """Time between the two good reads that a kind without ``observedGeneration`` needs."""

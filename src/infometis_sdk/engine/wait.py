@@ -31,7 +31,16 @@ if TYPE_CHECKING:
     from infometis_sdk.model.report import HealthReport
     from infometis_sdk.ports.cluster import Cluster
 
-__all__ = ("Timing", "wait")
+__all__ = (
+    "BLOCKERS",
+    "FIRST_LOOK_SECONDS",
+    "LAST_WORDS_SECONDS",
+    "LOOK_SECONDS",
+    "LOOK_SECONDS_MAX",
+    "QUICK",
+    "Timing",
+    "wait",
+)
 
 QUICK = 0.2
 """Seconds after the first look; what takes no time shall not wait for the rhythm of the rest."""

@@ -24,7 +24,13 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.live import Live
     from infometis_sdk.model.report import Outcome
 
-__all__ = ("GONE_SECONDS", "perform_wave", "waves")
+__all__ = (
+    "GONE_SECONDS",
+    "Object",
+    "Work",
+    "perform_wave",
+    "waves",
+)
 
 Object = Mapping[str, Any]
 Work = tuple[PlanItem, Object]

@@ -26,7 +26,15 @@ from infometis_sdk.project.services import LoadedService, package_directory, ser
 if TYPE_CHECKING:
     from infometis_sdk.ports.platform import PlatformSpec
 
-__all__ = ("FILE", "FORMAT", "PROJECT_KEYS", "ServiceEntry", "load_project", "registered_names")
+__all__ = (
+    "FILE",
+    "FORMAT",
+    "PROJECT_KEYS",
+    "ProjectFile",
+    "ServiceEntry",
+    "load_project",
+    "registered_names",
+)
 
 FILE = "infometis.yaml"
 FORMAT = "infometis.io/project/v1"

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = (
     "FILE",
     "FORMAT",
+    "STORE",
     "LockFile",
     "Pin",
     "content_digest",

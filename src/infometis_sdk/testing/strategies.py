@@ -16,7 +16,11 @@ from hypothesis import strategies as st
 from infometis_sdk.model.parameter import Influence
 from infometis_sdk.model.secret import SECRET_SCHEMES, SecretRef
 
-__all__ = ("json_values", "values_of")
+__all__ = (
+    "T",
+    "json_values",
+    "values_of",
+)
 
 T = TypeVar("T")
 

@@ -37,7 +37,10 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("Stack",)
+__all__ = (
+    "MINUTES",
+    "Stack",
+)
 
 MINUTES = 60.0
 _UP = 45 * MINUTES
