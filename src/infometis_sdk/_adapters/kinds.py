@@ -16,7 +16,8 @@ __all__ = ("BUILT_IN", "Kinds", "declared")
 _NAMESPACED: Mapping[str, str] = {
     "v1": """
         Binding:bindings ConfigMap:configmaps Endpoints:endpoints Event:events
-        LimitRange:limitranges PersistentVolumeClaim:persistentvolumeclaims Pod:pods PodTemplate:podtemplates
+        LimitRange:limitranges PersistentVolumeClaim:persistentvolumeclaims Pod:pods
+        PodTemplate:podtemplates
         ReplicationController:replicationcontrollers ResourceQuota:resourcequotas Secret:secrets
         Service:services ServiceAccount:serviceaccounts
     """,

@@ -122,15 +122,56 @@ class ApplyReport(Report):
         return f"{text} in {self.seconds:.1f} s"
 
     def table(self) -> Table:
-        """Show every object that was touched."""
+        """Show one row for what became alike of one service; ``outcomes`` has every object."""
         return Table(
             title=self.headline(),
             columns=("RESULT", "ACTION", "OBJECT", "SERVICE", "DETAIL"),
             rows=tuple(
-                (o.result, o.action, str(o.ref), o.service, o.detail) for o in self.outcomes
+                (first.result, first.action, _named(alike), first.service, first.detail)
+                for first, alike in _alike(self.outcomes)
             ),
-            footer=self.warnings,
+            footer=_merged(self.warnings),
         )
+
+
+_KEPT = re.compile(r"kept: (?P<name>\S+/\S+): (?P<why>.*)")
+
+
+def _alike(outcomes: Iterable[Outcome]) -> Iterable[tuple[Outcome, tuple[str, ...]]]:
+    """Group what people need not read one by one; a failure always stands alone."""
+    groups: dict[tuple[str, ...], tuple[Outcome, list[str]]] = {}
+    for number, one in enumerate(outcomes):
+        alone = str(number) if one.result == "failed" else ""
+        key = (one.result, one.action, one.service, one.detail, alone)
+        groups.setdefault(key, (one, []))[1].append(str(one.ref))
+    return ((first, tuple(names)) for first, names in groups.values())
+
+
+def _named(names: Sequence[str]) -> str:
+    """Name a few of many.
+
+    Example:
+        >>> _named(["Service/a", "Service/b", "Service/c", "Service/d"])
+        'Service/a, Service/b and 2 more'
+
+    """
+    if len(names) <= 3:  # noqa: PLR2004 - "and 1 more" would be no shorter
+        return ", ".join(names)
+    return f"{names[0]}, {names[1]} and {len(names) - 2} more"
+
+
+def _merged(warnings: Iterable[str]) -> tuple[str, ...]:
+    """Say once why many objects were kept."""
+    lines: dict[str, list[str]] = {}
+    for warning in warnings:
+        kept = _KEPT.fullmatch(warning)
+        if kept:
+            lines.setdefault(f"kept: {{}}: {kept['why']}", []).append(kept["name"])
+        else:
+            lines[warning] = []
+    return tuple(
+        line.replace("{}", _named(names), 1) if names else line for line, names in lines.items()
+    )
 
 
 @frozen(kw_only=True, repr=False)
