@@ -29,11 +29,12 @@ ID = "demo-k4x7nq"
 """What stands in the pages for the id that ``init`` drew."""
 
 _BLOCK = re.compile(r"(?<=^```console\n)(.*?)(?=^```$)", re.MULTILINE | re.DOTALL)
-# What is another one at each run: digests, times, how long it took, ports.
+# What is another one at each run: digests, times, how long it took.
 _VOLATILE = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:0"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
     (re.compile(r"\b\d+\.\d s\b"), "N s"),
+    (re.compile(r"/[0-9a-f]{16}/"), "/0/"),
     (re.compile(r" +"), " "),
 )
 _KUBECTL = Path(__file__).with_name("kubectl.py")

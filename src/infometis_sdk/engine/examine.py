@@ -197,7 +197,7 @@ def examine(
                 payload=desired,
                 changes=_lacking(desired, live),
                 decisions=decisions,
-                warnings=(f"an immutable field changes: {_reason(error)}",),
+                warnings=(_made_anew(ref),),
                 foreign=foreign,
             )
         return _refused(desired, live, payload, decisions, foreign, error=error)
@@ -247,6 +247,15 @@ def _refused(
 
 def _reason(error: ClusterError) -> str:
     return " ".join(error.message.split())
+
+
+def _made_anew(ref: ObjectRef) -> str:
+    """Say what becomes of the pods; which field it is about stands among the changes."""
+    if ref.kind == "StatefulSet":
+        pods = "its pods and volumes stay, and are taken up again"
+    else:
+        pods = "its pods end first, so it is away for a while"
+    return f"an immutable field changes, so {ref} is deleted and made again; {pods}"
 
 
 def replaceable(ref: ObjectRef, error: InvalidError) -> bool:

@@ -39,5 +39,6 @@ def refuse_moved(items: Iterable[PlanItem], live: Live) -> None:
             moved.append(item.ref)
     if moved:
         names = ", ".join(str(ref) for ref in moved[:5])
-        msg = f"{len(moved)} objects moved since the plan was made: {names}"
+        more = f" and {len(moved) - 5} more" if len(moved) > 5 else ""  # noqa: PLR2004 - as above
+        msg = f"the cluster moved since the plan was made: {names}{more}"
         raise StalePlanError(msg, moved=moved, hint="plan again and look at what changed")
