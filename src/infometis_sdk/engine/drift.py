@@ -15,7 +15,7 @@ from infometis_sdk.engine.fieldset import Owner, Path, display, entries, owned_l
 from infometis_sdk.engine.live import Live, observe
 from infometis_sdk.engine.marks import DIGEST, manager_of
 from infometis_sdk.engine.parallel import parallel
-from infometis_sdk.engine.plan import desired_objects
+from infometis_sdk.engine.plan import desired_objects, learn
 from infometis_sdk.engine.prune import members
 from infometis_sdk.engine.release import ServiceRecord, latest, read_releases
 from infometis_sdk.errors import ClusterError
@@ -53,6 +53,7 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
 
     """
     begun = time.monotonic()
+    learn(cluster, manifests)
     live = observe(
         cluster,
         manifests.stack_id,

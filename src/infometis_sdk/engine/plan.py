@@ -40,6 +40,7 @@ __all__ = (
     "Consent",
     "desired_objects",
     "digest_of",
+    "learn",
     "plain_plan",
     "plan",
     "stages_of",
@@ -78,6 +79,7 @@ def plan(
     """
     scope = tuple(sorted(only))
     chosen = _in_scope(manifests, scope)
+    learn(cluster, chosen)
     live = observe(
         cluster,
         manifests.stack_id,
@@ -178,6 +180,13 @@ def plan(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
     return attrs.evolve(made, digest=digest_of(made))
+
+
+def learn(cluster: Cluster, manifests: ManifestSet) -> None:
+    """Tell the cluster's door of the kinds that the stack brings, so that it need not ask."""
+    for manifest in manifests.manifests:
+        if manifest.ref.kind == "CustomResourceDefinition":
+            cluster.learn(manifest.object)
 
 
 def digest_of(made: Plan) -> str:
