@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.platform import Access
 
 pytestmark = pytest.mark.integration
+
+ROOT = Path(__file__).parents[3]
 
 
 class Assassin(FaultProxy):
@@ -75,6 +78,7 @@ class Assassin(FaultProxy):
             (sys.executable, "-c", script, lab.name, kubeconfig, value, "proxy"),
             stderr=subprocess.PIPE,
             text=True,
+            cwd=ROOT,
         )
         if seconds:
             lab.until(lambda: bool(self.writes), "the first write")
