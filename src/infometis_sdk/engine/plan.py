@@ -22,6 +22,7 @@ from infometis_sdk.engine.plan_item import Consent, Scene, change, creation, mar
 from infometis_sdk.engine.prune import prune
 from infometis_sdk.engine.release import Release, latest, read_releases
 from infometis_sdk.engine.remains import Remains
+from infometis_sdk.engine.renames import renames
 from infometis_sdk.engine.seal import seal, with_annotation
 from infometis_sdk.engine.volumes import claim_names, grow
 from infometis_sdk.errors import WrongClusterError
@@ -148,8 +149,9 @@ def plan(
     confirm = ""
     if not scope:
         pruned = prune(cluster, manifests, live, deployed, run, data_loss=consent.data_loss)
-        items += pruned.items
-        problems += pruned.problems
+        renamed, refusals = renames(manifests, live)
+        items += [_renamed(item, renamed) for item in pruned.items]
+        problems += [*pruned.problems, *refusals]
         kept, confirm = pruned.kept, pruned.confirm
     unfinished = "" if scope else _unfinished(live, releases)
     if not uid and (items or unfinished):
@@ -180,6 +182,13 @@ def plan(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
     return attrs.evolve(made, digest=digest_of(made))
+
+
+def _renamed(item: PlanItem, renamed: Mapping[str, str]) -> PlanItem:
+    """Say of a deletion that its service goes on under another name."""
+    if item.service not in renamed:
+        return item
+    return attrs.evolve(item, state=f"renamed to {renamed[item.service]}")
 
 
 def learn(cluster: Cluster, manifests: ManifestSet) -> None:
