@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from infometis_sdk.cli.steps import MANY, Step, amount, heading, outcome
+from infometis_sdk.model.table import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,4 +111,4 @@ class Lines:
 def _line(step: Step, now: float) -> str:
     words = [word for word in (outcome(step.name, step.state), amount(step, now)) if word]
     parts = [heading(step), ", ".join(words), " ".join(step.detail.split())]
-    return ": ".join(part for part in parts if part)
+    return visible(": ".join(part for part in parts if part))

@@ -97,7 +97,9 @@ def paint(*parts: tuple[str, str]) -> Text:
     """Join texts with their styles; what they hold is never read as markup."""
     from rich.text import Text
 
-    return Text.assemble(*parts)
+    from infometis_sdk.model.table import visible
+
+    return Text.assemble(*((visible(text), style) for text, style in parts))
 
 
 def _console(options: Options, *, stderr: bool) -> Console:

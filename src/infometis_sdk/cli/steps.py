@@ -82,6 +82,7 @@ class Step:
     total: int = 0
     unit: str = ""
     ended: float | None = None
+    touched: float = 0.0
     _seen: deque[tuple[float, int]] = field(default_factory=deque)
 
     @classmethod
@@ -99,6 +100,7 @@ class Step:
         self.state, self.detail = event.state, event.detail
         self.done, self.total, self.unit = event.done, event.total, event.unit
         self.ended = None if self.active else now
+        self.touched = now
         self._seen.append((now, event.done))
         while len(self._seen) > 2 and now - self._seen[0][0] > _WINDOW:  # noqa: PLR2004 - a window has two ends
             self._seen.popleft()
@@ -147,7 +149,7 @@ def _bytes(step: Step, now: float) -> str:
     if step.state == "finished":
         return size(step.done)
     text = f"{size(step.done)} of {size(step.total)}" if step.total else size(step.done)
-    rate = step.rate(now)
+    rate = step.rate(now) if step.active else 0.0
     return f"{text}, {size(rate)}/s" if rate > 0 else text
 
 

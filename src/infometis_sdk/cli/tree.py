@@ -152,17 +152,18 @@ class Tree:
         failed = [step for step in steps if step.state == "failed"]
         if name in _NAMED:
             return steps
-        if self._over or not any(step.active for step in steps):
-            return failed
-        if steps[0].name in MANY:
-            return failed + [step for step in steps if step.active]
-        return [step for step in steps[1:] if step.active or step.state != "info"]
+        if _alike(steps):
+            return failed + [step for step in steps if step.active and not self._over]
+        main = _main(steps)
+        if main.state == "finished":
+            return []
+        return [step for step in steps if step is not main and step.state != "info"]
 
     def _head(self, name: str, steps: list[Step], stem: str, now: float, width: int) -> Text:
-        active = any(step.active for step in steps)
         state = _state(steps)
-        if active and state != "failed":
-            state = "info" if self._over else "progress"
+        active = state == "progress"
+        if active and self._over:
+            state = "info"
         mark, style = self._mark(state, now)
         end = now if active and not self._over else max((step.ended or now) for step in steps)
         began = min(step.began for step in steps)
@@ -180,14 +181,16 @@ class Tree:
         if first.name == "wait service":
             simulated = any(step.state == "finished" and step.detail for step in steps)
             return f"{good} of {len(steps)} ready{' (simulated)' if simulated else ''}"
-        # What began first is what the branch is about; the rest are its parts.
-        return _joined(first.subject, *_details(first, now))
+        main = _main(steps)
+        return _joined(main.subject, *_details(main, now))
 
     def _leaf(self, step: Step, indent: str, now: float, width: int) -> Text:
         mark, style = self._mark("info" if self._over and step.active else step.state, now)
         detail = _joined(*_details(step, now))
         seconds = (step.ended or now) - step.began
-        return _row((f"{indent}{mark} ", style), step.subject or step.name, detail, seconds, width)
+        # The branch's own name says already what is done to each of many.
+        name = step.subject if step.name in MANY else heading(step)
+        return _row((f"{indent}{mark} ", style), name, detail, seconds, width)
 
     def _mark(self, state: str, now: float) -> tuple[str, str]:
         return _MARKS.get(state) or (_SPIN[int(now * _PER_SECOND) % len(_SPIN)], "cyan")
@@ -201,8 +204,28 @@ def _joined(*words: str) -> str:
     return "  ".join(word for word in words if word)
 
 
+def _main(steps: list[Step]) -> Step:
+    """Return the step that a branch is about: what began first, else what happened last.
+
+    A cluster that starts is started part by part; but a download that fails is followed by a build,
+    and only the last way counts.
+    """
+    return steps[0] if steps[0].active else max(steps, key=lambda step: step.touched)
+
+
+def _alike(steps: list[Step]) -> bool:
+    """Whether the steps stand side by side, so that all of them count."""
+    return steps[0].name in (*MANY, "wait service")
+
+
 def _state(steps: list[Step]) -> str:
+    """Return how a branch stands, in one of the words of its steps."""
+    if not _alike(steps):
+        main = _main(steps)
+        return "progress" if main.active else main.state
     states = {step.state for step in steps}
+    if states & {"started", "progress"} and "failed" not in states:
+        return "progress"
     return next((each for each in ("failed", "finished", "skipped") if each in states), "info")
 
 
@@ -212,12 +235,14 @@ def _row(
     """One line that never wraps: stem, name, detail as far as it fits, time at the right."""
     from rich.text import Text
 
+    from infometis_sdk.model.table import visible
+
     clock = f" {span(seconds)}"
     line = Text(no_wrap=True)
     line.append(*stem)
-    line.append(" ".join(name.split()), "bold" if bold else "")
+    line.append(visible(" ".join(name.split())), "bold" if bold else "")
     if detail:
-        line.append(f"  {detail}", "dim")
+        line.append(visible(f"  {detail}"), "dim")
     # Room for the ^C that a terminal echoes: if that wrapped, the drawing would lose its place.
     line.truncate(max(8, width - len(clock) - 3), overflow="ellipsis", pad=True)
     line.append(clock, "dim")

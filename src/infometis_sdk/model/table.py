@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import html
+import re
 import unicodedata
 from typing import Any
 
 import attrs
 from attrs import field, frozen
 
-__all__ = ("Table", "shortened")
+__all__ = ("Table", "shortened", "visible")
 
 
 @frozen(kw_only=True)
@@ -52,7 +53,7 @@ class Table:
                 ).rstrip()
                 for row in cells
             )
-        lines.extend(seen.footer)
+        lines.extend(visible(line) for line in seen.footer)
         return "\n".join(lines)
 
     def markup(self) -> str:
@@ -86,9 +87,11 @@ class Table:
                 grid.add_column(name, overflow="fold", min_width=least or None)
             for row in seen.rows:
                 cells = zip(seen.columns, row, strict=True)
-                grid.add_row(*(Text(cell, style=_tint(name, cell)) for name, cell in cells))
+                grid.add_row(
+                    *(Text(visible(cell), style=_tint(name, cell)) for name, cell in cells)
+                )
             parts.append(grid)
-        parts.extend(_hanging(line) for line in seen.footer)
+        parts.extend(_hanging(visible(line)) for line in seen.footer)
         return Group(*parts)
 
 
@@ -114,6 +117,7 @@ _TINTS = {
     "update": "yellow",
     "warning": "yellow",
 }
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _LINE_TINTS = {
     "+": "green",
     "-": "red",
@@ -157,9 +161,20 @@ def shortened(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."  # noqa: PLR2004 - two fit on one line
 
 
+def visible(text: str) -> str:
+    r"""Write control characters out: what comes from a cluster must not steer a terminal.
+
+    Example:
+        >>> print(visible("red \x1b[31m"))
+        red \x1b[31m
+
+    """
+    return _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+
+
 def _line(cell: str) -> str:
     """Keep a cell on its line, whatever it holds."""
-    return cell.replace("\r", "").replace("\n", "\\n")
+    return visible(cell.replace("\r", "").replace("\n", "\\n"))
 
 
 def _width(text: str) -> int:

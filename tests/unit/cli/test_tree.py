@@ -105,6 +105,19 @@ def test_a_failure_stays_in_sight() -> None:
     assert screen.words()[1:] == ["objects 50 changed, 1 failed", "Secret/s failed 403"]
 
 
+def test_another_way_makes_good_for_one_that_failed() -> None:
+    """A download that fails is shown while its stead is built, and is no failure once it is."""
+    screen = _Screen()
+    screen.take(
+        Event(name="download", subject="etcd", state="failed", detail="404"),
+        Event(name="build", subject="etcd", state="progress", done=3, total=9, unit="packages"),
+    )
+    assert screen.words()[1:] == ["control plane etcd 3 of 9 packages", "download etcd failed 404"]
+    screen.take(Event(name="build", subject="etcd", state="finished", done=9, total=9))
+    assert screen.words()[1:] == ["control plane etcd built"]
+    assert screen.lines()[1].startswith("└─ ✔")
+
+
 def test_what_is_waited_for_goes_when_it_is_over() -> None:
     """A wait is told beside the title while it lasts, and leaves nothing behind."""
     screen = _Screen()
