@@ -38,7 +38,9 @@ class DoctorReport(Report):
         warn = sum(f.level == "warning" for f in self.findings)
         if not bad and not warn:
             return f"{self.environment}: {len(self.findings)} checks, all well"
-        return f"{self.environment}: {len(self.findings)} checks, {bad} errors, {warn} warnings"
+        errors = f"{bad} error{'s' if bad != 1 else ''}"
+        warnings = f"{warn} warning{'s' if warn != 1 else ''}"
+        return f"{self.environment}: {len(self.findings)} checks, {errors}, {warnings}"
 
     def table(self) -> Table:
         """Show one row a check."""
@@ -89,7 +91,7 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
     yield Finding(
         check="cluster",
         level=level,
-        detail=" ".join(part for part in (status.phase, status.version, status.detail) if part),
+        detail=", ".join(part for part in (status.phase, status.version, status.detail) if part),
         cure="" if status.phase == "ready" else f"infometis up -e {stack.name}",
     )
     if status.simulated:
