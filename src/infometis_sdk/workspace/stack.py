@@ -376,7 +376,7 @@ class Stack:
             )
         applied = self._apply(made, manifests, cluster, confirm, run, gated=True)
         try:
-            health = self._wait(manifests, cluster, services, run)
+            health = self._settled(manifests, cluster, services, run, changed=not made.empty)
         except NotReadyError as error:
             if check:
                 raise
@@ -390,6 +390,24 @@ class Stack:
             seconds=time.monotonic() - begun,
             findings=manifests.findings,
         )
+
+    def _settled(
+        self,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        services: Sequence[str],
+        run: Run,
+        *,
+        changed: bool,
+    ) -> HealthReport:
+        """Wait until ready; where nothing was changed and all is well, one look is enough."""
+        if not changed:
+            from infometis_sdk.engine.status import status
+
+            health = status(cluster, manifests, run, simulated=self._simulated, services=services)
+            if health.ready:
+                return health
+        return self._wait(manifests, cluster, services, run)
 
     def _wait(
         self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
