@@ -14,7 +14,7 @@ import pytest
 if TYPE_CHECKING:
     from infometis_sdk.ports import Access
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[3]
 PLATFORM_LINES = 50
