@@ -40,9 +40,10 @@ def test_a_stateless_service_goes_on_under_its_new_name(lab: Lab) -> None:
 
 def test_a_service_with_volumes_keeps_its_name(lab: Lab) -> None:
     """Volumes carry the old name, so the plan refuses and says why, and nothing is written."""
-    options = {"image": "example/store:1.0", "port": 8080}
-    lab.up(lab.render(Service.stateful("old", **options)))
+    image = "example/store:1.0"
+    lab.up(lab.render(Service.stateful("old", image=image, port=8080)))
     before = lab.members()
-    made = lab.plan(lab.render(renamed(Service.stateful("new", **options), "old")))
+    new = renamed(Service.stateful("new", image=image, port=8080), "old")
+    made = lab.plan(lab.render(new))
     assert any("was renamed from old" in reason for reason in made.blocked), made.blocked
     assert lab.members() == before
