@@ -67,9 +67,14 @@ class _Lazy:
     def __init__(self, name: str) -> None:
         self._name = name
         self._logger: Any = None
+        self._plain = logging.getLogger(name)
 
     def __getattr__(self, attribute: str) -> Any:  # noqa: ANN401 - as get_logger
         if self._logger is None:
+            # A record that nobody hears is not worth the import either.
+            level = logging.getLevelNamesMapping().get(attribute.upper())
+            if level is not None and not self._plain.isEnabledFor(level):
+                return _unheard
             import structlog
 
             self._logger = structlog.wrap_logger(
@@ -83,6 +88,11 @@ class _Lazy:
                 context_class=dict,
             )
         return getattr(self._logger, attribute)
+
+
+def _unheard(event: str, *args: object, **data: object) -> None:
+    """Drop a record."""
+    del event, args, data
 
 
 def formatter(*, json: bool) -> logging.Formatter:

@@ -14,6 +14,7 @@ from attrs import frozen
 from infometis_sdk._adapters.refusals import object_at_fault
 from infometis_sdk._adapters.session import Channel, Session
 from infometis_sdk._adapters.troubles import Trouble, diagnose
+from infometis_sdk._log import get_logger
 from infometis_sdk.errors import UnreachableError
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ __all__ = ("UNKNOWN_YET", "Answer", "Call", "Patience", "Transport")
 
 UNKNOWN_YET = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 """What an API server answers that has not read its accounts and roles yet."""
+
+_log = get_logger(__name__)
 
 _NOT_READY = b"not yet ready to handle request"  # k8s.io/apiserver/pkg/admission, WaitForReady
 _UNAVAILABLE = (
@@ -193,7 +196,8 @@ class Transport:
             read = patience.read if self._answered else patience.first_read
         # 0 would mean "at once" to urllib3, and the run was checked just now
         left = max(0.05, run.remaining())
-        return channel.pool.urlopen(
+        began = time.monotonic()
+        response = channel.pool.urlopen(
             call.method,
             channel.prefix + call.target,
             body=call.body,
@@ -204,6 +208,14 @@ class Transport:
             timeout=Timeout(connect=min(left, patience.connect), read=min(left, read)),
             preload_content=not stream,
         )
+        _log.debug(
+            "request answered",
+            method=call.method,
+            target=call.target,
+            status=response.status,
+            seconds=round(time.monotonic() - began, 3),
+        )
+        return response
 
     # --- for _Retry -------------------------------------------------------------------------
 

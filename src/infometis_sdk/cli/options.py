@@ -136,14 +136,14 @@ def shared_options(*, hidden: bool) -> list[click.Parameter]:
             "--verbose",
             count=True,
             hidden=hidden,
-            help="Every step as a line; twice: log lines too.",
+            help="Every step as a line; twice: every request too.",
         ),
         _option(
             "debug",
             "--debug",
             is_flag=True,
             hidden=hidden,
-            help="Log all; show tracebacks.",
+            help="The same as -vv, and tracebacks of errors.",
         ),
         _option(
             "color",

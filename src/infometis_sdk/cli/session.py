@@ -143,14 +143,13 @@ def _listen(options: Options) -> None:
 
     from infometis_sdk._log import ROOT, formatter
 
-    level = logging.DEBUG if options.debug else logging.INFO
     if not options.debug and options.verbose < 2:  # noqa: PLR2004 - -vv
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter(json=False))
     logger = logging.getLogger(ROOT)
     logger.addHandler(handler)
-    logger.setLevel(level)
+    logger.setLevel(logging.DEBUG)
 
 
 @contextmanager

@@ -38,6 +38,8 @@ parameters:
     mutability: live
     affects: [Deployment/* spec.replicas]
     doc: Number of pods.
+credentials:
+  admin: {{type: password, username: admin, doc: Opens it.}}
 """
 _TEMPLATE = """\
 apiVersion: apps/v1
@@ -56,6 +58,9 @@ spec:
       containers:
         - name: main
           image: {{ images.main }}
+          envFrom:
+            - secretRef:
+                name: {{ secret("admin") }}
 ---
 apiVersion: v1
 kind: ConfigMap

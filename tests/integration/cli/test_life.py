@@ -56,7 +56,8 @@ def test_up_twice_then_down(run: Command) -> None:
     assert {o["result"] for o in _json(gone)["outcomes"]} == {"deleted"}
     missing = run("status", "--output", "json")
     assert missing.returncode == 5
-    assert {item["state"] for item in _json(missing)["items"]} == {"missing"}
+    states = {i["state"] for i in _json(missing)["items"] if i["ref"]["kind"] != "Namespace"}
+    assert states == {"missing"}
 
 
 def test_a_saved_plan_is_what_is_applied(run: Command, project: Path) -> None:
@@ -160,3 +161,30 @@ def test_doctor_and_kubeconfig(run: Command, embedded_access: Access) -> None:
     assert done.returncode == 0
     assert {f["check"] for f in _json(done)["findings"]} >= {"project", "cluster"}
     assert run("kubeconfig").stdout.strip() == str(embedded_access.kubeconfig)
+
+
+def test_no_secret_is_shown_unless_asked_for(run: Command, project: Path) -> None:
+    """Passwords appear with ``credentials --reveal`` and nowhere else, not in the log either."""
+    first = run("-vv", "--debug", "up")
+    assert first.returncode == 0
+    assert "request answered" in first.stderr
+    shown = _json(run("credentials", "--reveal", "--output", "json"))["rows"]
+    secrets = {row["value"] for row in shown if row["key"] == "password"}
+    assert len(secrets) == 2
+    _change(project, "replicas: 2", "replicas: 3")
+    told = first.stdout + first.stderr
+    for words in (
+        ("plan", "-o", "plan.json", "--debug"),
+        ("status", "--debug"),
+        ("drift", "--debug"),
+        ("credentials", "--debug"),
+        ("render",),
+        ("doctor", "--debug", "--output", "json"),
+        ("up", "--debug", "--output", "json"),
+        ("down", "--delete-data", "--yes", "--debug"),
+    ):
+        done = run(*words)
+        assert done.returncode == 0
+        told += done.stdout + done.stderr
+    told += "".join(p.read_text() for p in project.rglob("*") if p.is_file())
+    assert not [secret for secret in secrets if secret in told]
