@@ -139,7 +139,7 @@ def _same_map(
             return False
         seen += 1
         if key not in live:
-            if not tree and _zero(want):
+            if not tree and _zero(want, top=top):
                 continue
             return False
         have = live[key]
@@ -209,12 +209,14 @@ def find_item(items: Sequence[Any], keys: Mapping[str, Any]) -> Mapping[str, Any
     return loose[0] if len(loose) == 1 else None
 
 
-def _zero(want: Any) -> bool:  # noqa: ANN401 - any JSON
-    """Whether the API server may leave a value out because it is as good as absent.
+def _zero(want: Any, *, top: bool = False) -> bool:  # noqa: ANN401 - any JSON
+    """Whether the API server leaves a value out because it is as good as absent.
 
     Had somebody removed it, they would have taken its ownership from us.
+    Of empty maps that is only sure at the top, as for the data of a ConfigMap: below, where it was
+    filled before, the server drops it at first and keeps it the next time.
     """
-    return want is False or want in (0, "", {}, [])
+    return want is False or want in (0, "") or (top and want in ({}, []))
 
 
 def _contained(want: Any, have: Any) -> bool:  # noqa: ANN401 - any JSON

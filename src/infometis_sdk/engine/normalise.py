@@ -38,7 +38,16 @@ _EMPTY_IN_POD = (
     "topologySpreadConstraints",
     "volumes",
 )
-_EMPTY_IN_CONTAINER = ("args", "command", "env", "envFrom", "ports", "volumeMounts")
+_EMPTY_IN_CONTAINER = (
+    "args",
+    "command",
+    "env",
+    "envFrom",
+    "lifecycle",
+    "ports",
+    "securityContext",
+    "volumeMounts",
+)
 # Single quantities, which the API server does not round to thousandths as it does resource lists.
 _EXACT = ("averageValue", "divisor", "sizeLimit", "value")
 _EMPTY_IN_METADATA = ("annotations", "finalizers", "labels")
