@@ -27,6 +27,8 @@ __all__ = (
 )
 
 
+_FEW = 3
+"""So many are named one by one: "and 1 more" would be no shorter."""
 _WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
 
 
@@ -156,7 +158,7 @@ def _named(names: Sequence[str]) -> str:
         'Service/a, Service/b and 2 more'
 
     """
-    if len(names) <= 3:  # noqa: PLR2004 - "and 1 more" would be no shorter
+    if len(names) <= _FEW:
         return ", ".join(names)
     return f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
@@ -265,9 +267,11 @@ class HealthReport(Report):
                         self.urls.get(name, ""),
                     )
                 )
-            if len(items) > 1 and all(item.state == "missing" for item in items):
-                notes.append(f"{name or 'the stack'}: none of its {len(items)} objects is there")
-                continue
+            missing = [str(item.ref) for item in bad if item.state == "missing"]
+            if len(missing) > _FEW:
+                of_all = f"{len(missing)} of {len(items)} objects"
+                notes.append(f"{name or 'the stack'}: {of_all} are missing: {_named(missing)}")
+                bad = [item for item in bad if item.state != "missing"]
             for item in bad:
                 notes.append(f"{item.ref}: {item.state}: {item.reason}")
                 if item.hint:
