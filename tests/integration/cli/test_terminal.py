@@ -163,7 +163,7 @@ def test_first_ctrl_c_stops_at_a_safe_point(
         screen.process.send_signal(signal.SIGINT)
         assert screen.end() == 130
     assert "stopping at the next safe point; Ctrl-C again exits at once" in screen.text
-    assert "error: cancelled while waiting for readiness" in screen.text
+    assert "error: cancelled while " in screen.text  # whichever safe point came first
     assert "Traceback" not in screen.text
     assert screen.raw.count("\x1b[?25l") == screen.raw.count("\x1b[?25h")
 
