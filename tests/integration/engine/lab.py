@@ -24,7 +24,7 @@ from infometis_sdk.errors import ApplyError, SecretError
 from infometis_sdk.model.environment import DriftPolicy, Environment, Policies
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.run import Run
+from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.service import Service
 from infometis_sdk.ports.cluster import Write
 from infometis_sdk.workspace.materials import materials
@@ -94,9 +94,14 @@ class Lab:
             self.cluster,
             made,
             materials(wanted, None, self._in_cluster),
-            run or Run.within(MINUTE),
+            run or Run.within(MINUTE, emit=self._let_quotas_count),
             **options,
         )
+
+    def _let_quotas_count(self, event: Event) -> None:
+        """Wait after a quota until its controller has counted: before that it forbids nothing."""
+        if event.subject == "ResourceQuota/infometis":
+            self.until(lambda: "hard" in self.quota().get("status", {}), "the quota to count")
 
     def up(self, wanted: ManifestSet, **options: Any) -> ApplyReport:
         """Plan and apply."""
