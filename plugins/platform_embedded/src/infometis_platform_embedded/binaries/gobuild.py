@@ -151,7 +151,8 @@ def _lines(command: list[str], folder: Path, run: Run) -> Iterator[str]:
         start_new_session=True,
     ) as process:
         said: Queue[str | None] = Queue()
-        threading.Thread(target=_pump, args=(process, said), daemon=True).start()
+        pump = threading.Thread(target=_pump, args=(process, said), daemon=True)
+        pump.start()
         last: list[str] = []
         try:
             while True:
@@ -167,6 +168,9 @@ def _lines(command: list[str], folder: Path, run: Run) -> Iterator[str]:
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             raise
+        finally:
+            # Leaving the block closes the pipe, which must not happen under the reader's hands.
+            pump.join()
     if process.returncode:
         raise _BuildError("; ".join(last) or f"{command[1]} ended with code {process.returncode}")
 
