@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
-from infometis_sdk.engine.established import wait_established
+from infometis_sdk.engine.writing.established import wait_established
 from infometis_sdk.errors import NotReadyError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run

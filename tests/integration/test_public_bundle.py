@@ -47,13 +47,14 @@ def bundle(module: str, path: str) -> Path:
     go = str(beside) if beside.exists() else shutil.which("go")
     if go is None:
         pytest.skip("no Go here to fetch a public bundle with")
-    done = subprocess.run(
-        [go, "mod", "download", "-json", module], capture_output=True, text=True, check=False
-    )
-    answer = json.loads(done.stdout or "{}")
-    if "Dir" not in answer:
-        pytest.fail(f"{module} cannot be fetched: {answer.get('Error') or done.stderr}")
-    return Path(answer["Dir"]) / path
+    for _ in range(3):
+        done = subprocess.run(
+            [go, "mod", "download", "-json", module], capture_output=True, text=True, check=False
+        )
+        answer = json.loads(done.stdout or "{}")
+        if "Dir" in answer:
+            return Path(answer["Dir"]) / path
+    pytest.fail(f"{module} cannot be fetched: {answer.get('Error') or done.stderr}")
 
 
 @pytest.mark.parametrize(("name", "module", "path"), BUNDLES, ids=[b[0] for b in BUNDLES])

@@ -12,9 +12,9 @@ import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk._adapters.transport import Patience
-from infometis_sdk.engine.marks import STACK
+from infometis_sdk.engine.objects.marks import STACK
+from infometis_sdk.engine.readiness.tracking import Timing
 from infometis_sdk.engine.status import status
-from infometis_sdk.engine.tracking import Timing
 from infometis_sdk.engine.wait import wait
 from infometis_sdk.errors import CancelledError, ClusterError, NotReadyError
 from infometis_sdk.model.environment import Environment

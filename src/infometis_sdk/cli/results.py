@@ -58,7 +58,7 @@ def document_of(report: Report) -> Any:  # noqa: ANN401 - plain data
         return report.to_dict()
     import json
 
-    from infometis_sdk.engine.plan_json import plan_to_json
+    from infometis_sdk.engine.planning.plan_json import plan_to_json
 
     return json.loads(plan_to_json(report))
 

@@ -15,26 +15,26 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from infometis_sdk.engine.bookkeeping import (
+from infometis_sdk.engine.objects.order import early
+from infometis_sdk.engine.plan import digest_of
+from infometis_sdk.engine.planning.stale import refuse_moved
+from infometis_sdk.engine.reading.cluster_identity import cluster_uid, differ
+from infometis_sdk.engine.reading.live import observe
+from infometis_sdk.engine.writing.bookkeeping import (
     close_release,
     inventory_ahead,
     open_release,
     write_inventory,
 )
-from infometis_sdk.engine.cluster_identity import cluster_uid, differ
-from infometis_sdk.engine.established import wait_established
-from infometis_sdk.engine.fill import ensure_credentials, payload_of, prepare
-from infometis_sdk.engine.inventory import kinds_of
-from infometis_sdk.engine.job import REMOVING, Job, Materials
-from infometis_sdk.engine.lease import Writer
-from infometis_sdk.engine.live import observe
-from infometis_sdk.engine.order import early
-from infometis_sdk.engine.perform import perform
-from infometis_sdk.engine.plan import digest_of
-from infometis_sdk.engine.release import Release, read_releases
-from infometis_sdk.engine.shared import write_singletons
-from infometis_sdk.engine.stale import refuse_moved
-from infometis_sdk.engine.waves import perform_wave, waves
+from infometis_sdk.engine.writing.established import wait_established
+from infometis_sdk.engine.writing.fill import ensure_credentials, payload_of, prepare
+from infometis_sdk.engine.writing.inventory import kinds_of
+from infometis_sdk.engine.writing.job import REMOVING, Job, Materials
+from infometis_sdk.engine.writing.lease import Writer
+from infometis_sdk.engine.writing.perform import perform
+from infometis_sdk.engine.writing.release import Release, read_releases
+from infometis_sdk.engine.writing.shared import write_singletons
+from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import (
     ApplyError,
     InfometisError,

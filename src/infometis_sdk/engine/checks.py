@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
-from infometis_sdk.engine.parallel import parallel
-from infometis_sdk.engine.service_pods import backend
+from infometis_sdk.engine.reading.parallel import parallel
+from infometis_sdk.engine.reading.service_pods import backend
 from infometis_sdk.errors import (
     CancelledError,
     ClusterError,
@@ -39,7 +39,7 @@ from infometis_sdk.ports.pods import PodStreams
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from infometis_sdk.engine.service_pods import Backend
+    from infometis_sdk.engine.reading.service_pods import Backend
     from infometis_sdk.model.service import Check, Endpoint
 
 __all__ = (

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine import values as checks
-from infometis_sdk.engine.descriptor import faults_of
-from infometis_sdk.engine.names import nearest
-from infometis_sdk.engine.needs import dependency_order
+from infometis_sdk.engine.inputs import values as checks
+from infometis_sdk.engine.inputs.descriptor import faults_of
+from infometis_sdk.engine.inputs.names import nearest
+from infometis_sdk.engine.inputs.needs import dependency_order
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.environment import MODES, Environment
 from infometis_sdk.model.fault import Fault, Origin

@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.autoscaling import autoscaled_keys, without_scaled_replicas
-from infometis_sdk.engine.conflicts import additions
-from infometis_sdk.engine.examine import Examination, Rules, examine, state_of
-from infometis_sdk.engine.fieldset import Owner, Path, display, entries, owned_leaves, proven
-from infometis_sdk.engine.live import Live, observe
-from infometis_sdk.engine.marks import DIGEST, manager_of
-from infometis_sdk.engine.parallel import parallel
+from infometis_sdk.engine.objects.fieldset import (
+    Owner,
+    Path,
+    display,
+    entries,
+    owned_leaves,
+    proven,
+)
+from infometis_sdk.engine.objects.marks import DIGEST, manager_of
 from infometis_sdk.engine.plan import desired_objects, learn
-from infometis_sdk.engine.prune import members
-from infometis_sdk.engine.release import ServiceRecord, latest, read_releases
+from infometis_sdk.engine.planning.autoscaling import autoscaled_keys, without_scaled_replicas
+from infometis_sdk.engine.planning.conflicts import additions
+from infometis_sdk.engine.planning.examine import Examination, Rules, examine, state_of
+from infometis_sdk.engine.planning.prune import members
+from infometis_sdk.engine.reading.live import Live, observe
+from infometis_sdk.engine.reading.parallel import parallel
+from infometis_sdk.engine.writing.release import ServiceRecord, latest, read_releases
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import DriftItem, DriftReport

@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from infometis_sdk.engine.derive import derive_influence
-from infometis_sdk.engine.names import nearest
+from infometis_sdk.engine.core.derive import derive_influence
+from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.parameter import Parameter

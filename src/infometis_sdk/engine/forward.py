@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 
 from attrs import define, evolve, field
 
-from infometis_sdk.engine.service_pods import (
+from infometis_sdk.engine.reading.service_pods import (
     Backend,
     backend,
     check_service,

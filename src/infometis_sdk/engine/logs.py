@@ -11,7 +11,11 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
-from infometis_sdk.engine.service_pods import check_service, pods_of_service, refuse_simulated
+from infometis_sdk.engine.reading.service_pods import (
+    check_service,
+    pods_of_service,
+    refuse_simulated,
+)
 from infometis_sdk.errors import ClusterError, DeadlineError, NotFoundError, PlatformError
 from infometis_sdk.model.run import CancelToken, Run
 from infometis_sdk.model.stack import ManifestSet

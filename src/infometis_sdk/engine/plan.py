@@ -9,22 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.autoscaling import autoscaled_keys, without_scaled_replicas
-from infometis_sdk.engine.cluster_identity import cluster_uid, differ
-from infometis_sdk.engine.conflicts import additions
-from infometis_sdk.engine.credentials import PENDING, key_of, key_ref, reader_hash, secret_data
-from infometis_sdk.engine.fieldset import proven
-from infometis_sdk.engine.guards import guard
-from infometis_sdk.engine.live import Live, observe
-from infometis_sdk.engine.marks import CREDENTIALS, manager_of
-from infometis_sdk.engine.parallel import parallel
-from infometis_sdk.engine.plan_item import Consent, Scene, change, creation, marked
-from infometis_sdk.engine.prune import prune
-from infometis_sdk.engine.release import Release, latest, read_releases
-from infometis_sdk.engine.remains import Remains
-from infometis_sdk.engine.renames import renames
-from infometis_sdk.engine.seal import seal, with_annotation
-from infometis_sdk.engine.volumes import claim_names, grow
+from infometis_sdk.engine.objects.fieldset import proven
+from infometis_sdk.engine.objects.marks import CREDENTIALS, manager_of
+from infometis_sdk.engine.planning.autoscaling import autoscaled_keys, without_scaled_replicas
+from infometis_sdk.engine.planning.conflicts import additions
+from infometis_sdk.engine.planning.guards import guard
+from infometis_sdk.engine.planning.item import Consent, Scene, change, creation, marked
+from infometis_sdk.engine.planning.prune import prune
+from infometis_sdk.engine.planning.remains import Remains
+from infometis_sdk.engine.planning.renames import renames
+from infometis_sdk.engine.planning.seal import seal, with_annotation
+from infometis_sdk.engine.planning.volumes import claim_names, grow
+from infometis_sdk.engine.reading.cluster_identity import cluster_uid, differ
+from infometis_sdk.engine.reading.live import Live, observe
+from infometis_sdk.engine.reading.parallel import parallel
+from infometis_sdk.engine.writing.credentials import (
+    PENDING,
+    key_of,
+    key_ref,
+    reader_hash,
+    secret_data,
+)
+from infometis_sdk.engine.writing.release import Release, latest, read_releases
 from infometis_sdk.errors import WrongClusterError
 from infometis_sdk.model.plan import Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef

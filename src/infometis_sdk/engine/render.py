@@ -10,20 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine import podspec
-from infometis_sdk.engine.context import credential_keys, secret_name
-from infometis_sdk.engine.digest import canonical_json, stack_digest
-from infometis_sdk.engine.influence import changed_parameters, check_influence
-from infometis_sdk.engine.loose import mapping
-from infometis_sdk.engine.marks import CHECKSUM
-from infometis_sdk.engine.normalise import normalise
-from infometis_sdk.engine.order import SINGLETONS, apply_rank, early
-from infometis_sdk.engine.patches import apply_patches
-from infometis_sdk.engine.registry import apply_registry
-from infometis_sdk.engine.render_service import Draft, key_of, keyed_objects, render_service
-from infometis_sdk.engine.scope import Scopes
-from infometis_sdk.engine.stamp import Stamp, foreign_marks
-from infometis_sdk.engine.values import normal
+from infometis_sdk.engine.core.digest import canonical_json, stack_digest
+from infometis_sdk.engine.core.influence import changed_parameters, check_influence
+from infometis_sdk.engine.inputs.patches import apply_patches
+from infometis_sdk.engine.inputs.registry import apply_registry
+from infometis_sdk.engine.inputs.values import normal
+from infometis_sdk.engine.objects import podspec
+from infometis_sdk.engine.objects.loose import mapping
+from infometis_sdk.engine.objects.marks import CHECKSUM
+from infometis_sdk.engine.objects.normalise import normalise
+from infometis_sdk.engine.objects.order import SINGLETONS, apply_rank, early
+from infometis_sdk.engine.objects.scope import Scopes
+from infometis_sdk.engine.objects.stamp import Stamp, foreign_marks
+from infometis_sdk.engine.templates.context import credential_keys, secret_name
+from infometis_sdk.engine.templates.render_service import (
+    Draft,
+    key_of,
+    keyed_objects,
+    render_service,
+)
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.reference import ObjectRef

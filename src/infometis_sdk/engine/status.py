@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from infometis_sdk.engine.health import health_item, report, tails
-from infometis_sdk.engine.survey import Surveyor, targets
+from infometis_sdk.engine.readiness.health import health_item, report, tails
+from infometis_sdk.engine.readiness.survey import Surveyor, targets
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infometis_sdk.engine.verdict import Verdict
+    from infometis_sdk.engine.readiness.verdict import Verdict
     from infometis_sdk.model.report import HealthReport
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet

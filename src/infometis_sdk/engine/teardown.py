@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.bookkeeping import write_inventory
-from infometis_sdk.engine.cluster_identity import cluster_uid, differ
-from infometis_sdk.engine.credentials import key_ref
-from infometis_sdk.engine.fingerprint import fingerprint
-from infometis_sdk.engine.job import Job
-from infometis_sdk.engine.lease import Writer
-from infometis_sdk.engine.live import Live, observe
-from infometis_sdk.engine.marks import ROLE
+from infometis_sdk.engine.objects.fingerprint import fingerprint
+from infometis_sdk.engine.objects.marks import ROLE
 from infometis_sdk.engine.plan import digest_of
-from infometis_sdk.engine.prune import prune
-from infometis_sdk.engine.shared import leave_singletons
-from infometis_sdk.engine.stale import refuse_moved
-from infometis_sdk.engine.volumes import claims_of
-from infometis_sdk.engine.waves import perform_wave, waves
+from infometis_sdk.engine.planning.prune import prune
+from infometis_sdk.engine.planning.stale import refuse_moved
+from infometis_sdk.engine.planning.volumes import claims_of
+from infometis_sdk.engine.reading.cluster_identity import cluster_uid, differ
+from infometis_sdk.engine.reading.live import Live, observe
+from infometis_sdk.engine.writing.bookkeeping import write_inventory
+from infometis_sdk.engine.writing.credentials import key_ref
+from infometis_sdk.engine.writing.job import Job
+from infometis_sdk.engine.writing.lease import Writer
+from infometis_sdk.engine.writing.shared import leave_singletons
+from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import (
     ApplyError,
     ClusterError,

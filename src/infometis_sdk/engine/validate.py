@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from infometis_sdk.engine.findings import Findings
-from infometis_sdk.engine.validate_links import check_links
-from infometis_sdk.engine.validate_objects import check_object
+from infometis_sdk.engine.validation.findings import Findings
+from infometis_sdk.engine.validation.links import check_links
+from infometis_sdk.engine.validation.objects import check_object
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.stack import ManifestSet
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from infometis_sdk.engine.health import health_item, report, tails
-from infometis_sdk.engine.survey import Surveyor, targets
-from infometis_sdk.engine.tracking import Timing, Tracker
+from infometis_sdk.engine.readiness.health import health_item, report, tails
+from infometis_sdk.engine.readiness.survey import Surveyor, targets
+from infometis_sdk.engine.readiness.tracking import Timing, Tracker
 from infometis_sdk.errors import (
     ClusterError,
     DeadlineError,
@@ -25,8 +25,8 @@ from infometis_sdk.model.stack import ManifestSet
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from infometis_sdk.engine.look import Key
-    from infometis_sdk.engine.survey import Seen
+    from infometis_sdk.engine.readiness.survey import Seen
+    from infometis_sdk.engine.reading.look import Key
     from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.model.report import HealthReport
     from infometis_sdk.ports.cluster import Cluster

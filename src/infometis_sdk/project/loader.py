@@ -12,8 +12,8 @@ from attrs import field, frozen
 from infometis_sdk._adapters.project_files import names_in, read_file, read_service_files
 from infometis_sdk._serde import nearest, shown, structure
 from infometis_sdk._yaml import Document, load_yaml
-from infometis_sdk.engine.check_project import project_faults
-from infometis_sdk.engine.rename import renamed
+from infometis_sdk.engine.inputs.check_project import project_faults
+from infometis_sdk.engine.inputs.rename import renamed
 from infometis_sdk.errors import PluginLoadError, ProjectError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.project import Project

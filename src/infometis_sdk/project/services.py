@@ -14,7 +14,7 @@ from attrs import frozen
 from infometis_sdk._adapters.project_files import DESCRIPTOR, Files, read_service_files
 from infometis_sdk._serde import shown as text_of, structure
 from infometis_sdk._yaml import Document, load_all, load_yaml
-from infometis_sdk.engine.descriptor import faults_of
+from infometis_sdk.engine.inputs.descriptor import faults_of
 from infometis_sdk.errors import PluginLoadError, ProjectError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.service import Service, ServiceSource

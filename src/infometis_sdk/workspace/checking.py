@@ -7,9 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from infometis_sdk._serde import nearest
-from infometis_sdk.engine.inventory_id import parent_name
-from infometis_sdk.engine.marks import manager_of
-from infometis_sdk.engine.parallel import parallel
+from infometis_sdk.engine.objects.inventory_id import parent_name
+from infometis_sdk.engine.objects.marks import manager_of
+from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.validate import validate as validate_offline
 from infometis_sdk.errors import ClusterError, ProjectError, UnknownKindError
 from infometis_sdk.model.fault import Fault, Origin

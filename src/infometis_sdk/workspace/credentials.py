@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.credentials import secret_data
-from infometis_sdk.engine.parallel import parallel
+from infometis_sdk.engine.reading.parallel import parallel
+from infometis_sdk.engine.writing.credentials import secret_data
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef

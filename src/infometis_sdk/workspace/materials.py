@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from infometis_sdk._adapters.secret_sources import resolver
 from infometis_sdk.engine.apply import Materials
-from infometis_sdk.engine.release import records_of
+from infometis_sdk.engine.writing.release import records_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -312,7 +312,7 @@ class Stack:
         namespace = self.compose().namespace
 
         def resolve(ref: SecretRef) -> Secret:
-            from infometis_sdk.engine.credentials import secret_data
+            from infometis_sdk.engine.writing.credentials import secret_data
 
             name, _, key = ref.target.partition("/")
             obj = cluster.get(

@@ -11,8 +11,8 @@ import pytest
 from tests.integration.engine.lab import Lab
 from tests.unit.catalogue.stacks import DEV, PROD, Values, services
 
-from infometis_sdk.engine import paths
-from infometis_sdk.engine.tracking import Timing
+from infometis_sdk.engine.objects import paths
+from infometis_sdk.engine.readiness.tracking import Timing
 from infometis_sdk.engine.wait import wait
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model import ManifestSet, Policies

@@ -10,7 +10,7 @@ import pytest
 from tests.integration.engine.lab import Lab, config_map
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
-from infometis_sdk.engine.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
+from infometis_sdk.engine.objects.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run

@@ -16,7 +16,7 @@ from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.engine.apply import apply
 from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.drift import drift
-from infometis_sdk.engine.marks import STACK, manager_of
+from infometis_sdk.engine.objects.marks import STACK, manager_of
 from infometis_sdk.engine.plan import Consent, digest_of, plan
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.teardown import plan_teardown, tear_down

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.engine.victim import stack
 
-from infometis_sdk.engine.lease import Writer
-from infometis_sdk.engine.marks import ROLE
+from infometis_sdk.engine.objects.marks import ROLE
+from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.testing.fault_proxy import Fault, FaultProxy
 
 if TYPE_CHECKING:

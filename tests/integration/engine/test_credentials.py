@@ -12,7 +12,7 @@ import attrs
 import pytest
 from tests.integration.engine.lab import actions, config_map, raw, secret
 
-from infometis_sdk.engine.plan_json import plan_to_json
+from infometis_sdk.engine.planning.plan_json import plan_to_json
 from infometis_sdk.errors import ApplyError, InfometisError, SecretError
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import SecretRef

@@ -18,7 +18,7 @@ from tests.integration.engine.victim import stack
 
 from infometis_platform_embedded.layout import Layout
 from infometis_platform_embedded.life import parts
-from infometis_sdk.engine.marks import ROLE
+from infometis_sdk.engine.objects.marks import ROLE
 from infometis_sdk.errors import (
     CancelledError,
     ClusterError,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration.engine.lab import Lab, config_map, raw
 
-from infometis_sdk.engine.lease import Holder, Writer
+from infometis_sdk.engine.writing.lease import Holder, Writer
 from infometis_sdk.errors import LockedError, RefusedError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Event, Run
@@ -117,7 +117,7 @@ def test_a_second_session_gives_up_when_its_patience_ends(home: Lab) -> None:
 
 def test_a_dead_process_of_this_machine_is_replaced_at_once(home: Lab) -> None:
     """A killed process held the Lease: nobody waits for its term."""
-    code = "from infometis_sdk.engine.lease import Holder; print(Holder.me().text)"
+    code = "from infometis_sdk.engine.writing.lease import Holder; print(Holder.me().text)"
     text = subprocess.run(
         (sys.executable, "-c", code), capture_output=True, text=True, check=True
     ).stdout.strip()

@@ -8,7 +8,7 @@ import attrs
 import pytest
 from tests.integration.engine.lab import actions, config_map, deployment, item, raw
 
-from infometis_sdk.engine.marks import PART_OF, STACK
+from infometis_sdk.engine.objects.marks import PART_OF, STACK
 from infometis_sdk.errors import PlanRefusedError, RefusedError
 
 if TYPE_CHECKING:

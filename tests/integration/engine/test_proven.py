@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from tests.integration.engine.lab import config_map, deployment, raw, secret
 
-from infometis_sdk.engine.examine import changes, dry_run
-from infometis_sdk.engine.fieldset import ours, proven
-from infometis_sdk.engine.fingerprint import content
-from infometis_sdk.engine.live import observe
+from infometis_sdk.engine.objects.fieldset import ours, proven
+from infometis_sdk.engine.objects.fingerprint import content
+from infometis_sdk.engine.planning.examine import changes, dry_run
+from infometis_sdk.engine.reading.live import observe
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.ports.cluster import Write
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
-from infometis_sdk.engine import quantity
+from infometis_sdk.engine.objects import quantity
 from infometis_sdk.errors import InvalidError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run

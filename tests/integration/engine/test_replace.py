@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.integration.engine.lab import actions, deployment, item, raw
 
-from infometis_sdk.engine.marks import STACK
+from infometis_sdk.engine.objects.marks import STACK
 from infometis_sdk.errors import PlanRefusedError
 from infometis_sdk.model.service import Service
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.integration.engine.lab import config_map, deployment, raw
 
-from infometis_sdk.engine.lease import Writer
+from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.errors import ApplyError, NotReadyError, StalePlanError
 from infometis_sdk.model.report import HealthReport
 

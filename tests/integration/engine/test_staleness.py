@@ -9,7 +9,7 @@ import attrs
 import pytest
 from tests.integration.engine.lab import config_map, deployment, item, raw, secret
 
-from infometis_sdk.engine.plan_json import plan_from_json, plan_to_json
+from infometis_sdk.engine.planning.plan_json import plan_from_json, plan_to_json
 from infometis_sdk.errors import (
     InfometisError,
     PlanRefusedError,

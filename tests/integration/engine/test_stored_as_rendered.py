@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
-from infometis_sdk.engine import paths
 from infometis_sdk.engine.compose import compose
+from infometis_sdk.engine.objects import paths
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.validate import validate
 from infometis_sdk.model import Environment, Policies, Project, Run, Service

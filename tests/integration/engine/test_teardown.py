@@ -8,7 +8,7 @@ import attrs
 import pytest
 from tests.integration.engine.lab import actions, config_map, custom_kind, raw
 
-from infometis_sdk.engine.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
+from infometis_sdk.engine.objects.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
 from infometis_sdk.errors import DeadlineError, PlanRefusedError, StalePlanError
 from infometis_sdk.model.reference import ObjectRef

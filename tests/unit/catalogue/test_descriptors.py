@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tests.unit.catalogue.stacks import PROD, objects, services
 
-from infometis_sdk.engine.check_templates import template_faults
-from infometis_sdk.engine.descriptor import faults_of
+from infometis_sdk.engine.inputs.check_templates import template_faults
+from infometis_sdk.engine.inputs.descriptor import faults_of
 
 if TYPE_CHECKING:
     from infometis_sdk.model import Parameter, Service

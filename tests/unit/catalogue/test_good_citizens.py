@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.catalogue.stacks import DEV, PROD, Values, objects
 
-from infometis_sdk.engine import podspec
+from infometis_sdk.engine.objects import podspec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

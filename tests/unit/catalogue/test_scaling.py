@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, assume, given, settings, strategies as st
 from tests.unit.catalogue.stacks import PROD, Values, objects, one, rendered, services
 
 from infometis_sdk.engine.compose import compose
-from infometis_sdk.engine.configfile import parse_config
-from infometis_sdk.engine.quantity import mebibytes
-from infometis_sdk.engine.rename import renamed
+from infometis_sdk.engine.inputs.rename import renamed
+from infometis_sdk.engine.objects.quantity import mebibytes
 from infometis_sdk.engine.render import render
+from infometis_sdk.engine.templates.configfile import parse_config
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model import Environment, Project
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from hypothesis import strategies as st
 
-from infometis_sdk.engine.stamp import content_digest
+from infometis_sdk.engine.objects.stamp import content_digest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from infometis_sdk.engine.lease import Holder, boottime
+from infometis_sdk.engine.writing.lease import Holder, boottime
 
 
 def text(**change: str) -> str:

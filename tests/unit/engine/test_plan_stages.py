@@ -4,10 +4,10 @@ from typing import TYPE_CHECKING
 
 from hypothesis import given, settings, strategies as st
 
-from infometis_sdk.engine.job import REMOVING
-from infometis_sdk.engine.order import apply_rank, delete_rank
+from infometis_sdk.engine.objects.order import apply_rank, delete_rank
 from infometis_sdk.engine.plan import stages_of
-from infometis_sdk.engine.waves import waves
+from infometis_sdk.engine.writing.job import REMOVING
+from infometis_sdk.engine.writing.waves import waves
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.plan import PlanItem
 from infometis_sdk.model.reference import ObjectRef

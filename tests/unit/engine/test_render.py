@@ -20,14 +20,14 @@ from tests.unit.engine.bundles import (
 )
 
 from infometis_sdk.engine.compose import compose
-from infometis_sdk.engine.inventory_id import (
+from infometis_sdk.engine.objects.inventory_id import (
     applyset_id,
     cluster_applyset_id,
     stack_applyset_id,
 )
-from infometis_sdk.engine.order import apply_rank, delete_rank
+from infometis_sdk.engine.objects.order import apply_rank, delete_rank
+from infometis_sdk.engine.objects.stamp import content_digest
 from infometis_sdk.engine.render import render
-from infometis_sdk.engine.stamp import content_digest
 from infometis_sdk.model import (
     Credential,
     Endpoint,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.engine.bundles import find, rendered
 
-from infometis_sdk.engine.descriptor import faults_of
+from infometis_sdk.engine.inputs.descriptor import faults_of
 from infometis_sdk.engine.validate import validate
 from infometis_sdk.model import Environment, Service
 

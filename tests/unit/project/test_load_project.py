@@ -244,7 +244,7 @@ def test_a_registered_service_under_another_name(
 
 def test_projects_of_code_are_checked_alike() -> None:
     """The same function finds the same faults in a project that no file says."""
-    from infometis_sdk.engine.check_project import project_faults
+    from infometis_sdk.engine.inputs.check_project import project_faults
 
     web = Service(
         name="web",

@@ -27,7 +27,7 @@ def apply(options: Options, *, file: Path, confirm: str) -> None:
     which is what a protected environment asks for.
     Does not wait until services are ready; 'infometis status' tells.
     """
-    from infometis_sdk.engine.plan_json import plan_from_json
+    from infometis_sdk.engine.planning.plan_json import plan_from_json
 
     made = plan_from_json(file.read_text(encoding="utf-8"), file=str(file))
     options.environment = options.environment or made.environment

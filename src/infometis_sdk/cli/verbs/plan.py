@@ -44,7 +44,7 @@ def plan(
         made = stack.plan(services, adopt=adopt, accept_data_loss=accept_data_loss, run=run)
     show(made, options)
     if file is not None:
-        from infometis_sdk.engine.plan_json import plan_to_json
+        from infometis_sdk.engine.planning.plan_json import plan_to_json
 
         _write(file, plan_to_json(made))
         say(f"plan written to {file}: 'infometis apply {file}' does exactly this", options)

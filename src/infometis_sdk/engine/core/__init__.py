@@ -1,0 +1,1 @@
+"""What proves that the core is the same: digests of inputs, and the influence of parameters."""

@@ -1,0 +1,1 @@
+"""What people write: is it right? Descriptors, values, patches, needs, whole projects."""

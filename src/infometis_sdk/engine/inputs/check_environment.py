@@ -1,0 +1,112 @@
+"""Check what an environment says beside its values: credentials, patches, policies."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from infometis_sdk.engine.inputs.names import nearest
+from infometis_sdk.engine.inputs.patches import path_fault
+from infometis_sdk.engine.objects import quantity
+from infometis_sdk.model.environment import FOREIGN_ACTIONS, POD_SECURITY_LEVELS
+from infometis_sdk.model.fault import Fault
+from infometis_sdk.model.secret import SecretRef
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from infometis_sdk.model.environment import Environment
+    from infometis_sdk.model.project import Project
+    from infometis_sdk.model.service import Credential
+
+__all__ = ("environment_faults",)
+
+_FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+_YIELD = re.compile(r"[^:]+:[^:]*:[^:]+")
+_KEYS: Mapping[str, tuple[str, ...]] = {
+    "password": ("username", "password"),
+    "key": ("key",),
+    "cluster-id": ("id",),
+    "tls": ("ca.crt", "tls.crt", "tls.key"),
+}
+"""The keys of each type of credential, as :class:`infometis_sdk.model.service.Credential` says."""
+
+
+def environment_faults(project: Project, environment: Environment) -> tuple[Fault, ...]:
+    """Return the faults in an environment's credentials, patches and policies.
+
+    Example:
+        >>> from infometis_sdk.model import Environment, Policies, Project
+        >>> bad = Environment("dev", policies=Policies(pod_security="strict"))
+        >>> [fault.path for fault in environment_faults(Project(name="demo"), bad)]
+        ['policies.pod_security']
+
+    """
+    patches = (path_fault(patch) for patch in environment.patches)
+    return (
+        *_credential_faults(project, environment),
+        *(fault for fault in patches if fault is not None),
+        *_policy_faults(environment),
+    )
+
+
+def _fault(environment: Environment, path: str, message: str, **more: str) -> Fault:
+    origin = environment.sources.get(path, environment.origin)
+    return Fault(message=message, origin=origin, path=path, **more)
+
+
+def _credential_faults(project: Project, environment: Environment) -> Iterator[Fault]:
+    declared = {
+        f"{service.name}.{name}": credential
+        for service in project.services.values()
+        for name, credential in service.credentials.items()
+    }
+    for name, given in environment.credentials.items():
+        path = f"credentials.{name}"
+        if isinstance(given, SecretRef):
+            if given.scheme not in ("secret", "generated") or "/" in given.target:
+                message = "a credential as a whole is one existing Secret"
+                legal = "secret:NAME, or one reference a key"
+                yield _fault(environment, path, message, found=given.scheme, legal=legal)
+        elif name in declared:
+            known = _keys(declared[name])
+            for key in given:
+                if key not in known:
+                    yield _fault(environment, f"{path}.{key}", f"unknown key {key!r}",
+                                 legal=", ".join(known), nearest=nearest(key, known))  # fmt: skip
+
+
+def _keys(credential: Credential) -> tuple[str, ...]:
+    return (*_KEYS.get(credential.type, ()), *credential.derived)
+
+
+def _policy_faults(environment: Environment) -> Iterator[Fault]:
+    policies = environment.policies
+    for path, word, legal in (
+        ("policies.pod_security", policies.pod_security, POD_SECURITY_LEVELS),
+        ("policies.drift.foreign", policies.drift.foreign, FOREIGN_ACTIONS),
+    ):
+        if word and word not in legal:
+            yield _fault(environment, path, f"unknown word {word!r}", legal=", ".join(legal),
+                         nearest=nearest(word, legal))  # fmt: skip
+    prune = policies.prune
+    if prune.max_count < 0:
+        yield _fault(environment, "policies.prune.max_count", "is out of bounds",
+                     found=str(prune.max_count), legal="0 or more")  # fmt: skip
+    if not 0 <= prune.max_percent <= 100:  # noqa: PLR2004 - per cent
+        yield _fault(environment, "policies.prune.max_percent", "is out of bounds",
+                     found=str(prune.max_percent), legal="0 to 100")  # fmt: skip
+    for index, triple in enumerate(policies.drift.yield_to):
+        if not _YIELD.fullmatch(triple):
+            yield _fault(environment, f"policies.drift.yield_to[{index}]", "not a triple",
+                         found=repr(triple), legal="manager:subresource:path")  # fmt: skip
+    for index, function in enumerate(policies.validate):
+        if not _FUNCTION.fullmatch(function):
+            yield _fault(environment, f"policies.validate[{index}]", "names no function",
+                         found=repr(function), legal="module:function")  # fmt: skip
+    for key, amount in policies.resource_quota.items():
+        try:
+            quantity.parse(amount)
+        except ValueError:
+            where, how = f"policies.resource_quota.{key}", "a quantity such as 4, 500m or 16Gi"
+            yield _fault(environment, where, "is no quantity", found=repr(amount), legal=how)

@@ -1,0 +1,1 @@
+"""What a plan decides: object by object, and what goes, moves or must not."""

@@ -1,0 +1,1 @@
+"""Is it ready, and if not, why? From single objects to a health report."""

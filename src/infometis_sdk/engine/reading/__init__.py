@@ -1,0 +1,1 @@
+"""Reading a cluster with few requests, side by side."""

@@ -1,0 +1,1 @@
+"""From template and configuration file to text and objects."""

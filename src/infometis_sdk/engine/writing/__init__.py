@@ -1,0 +1,1 @@
+"""The one writer: its lock, its books, its waves of writes."""
