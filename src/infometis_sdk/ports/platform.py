@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -14,13 +14,18 @@ if TYPE_CHECKING:
 
 __all__ = (
     "Access",
+    "AddOns",
+    "ClusterBackup",
+    "DryRun",
     "Finding",
+    "LoadImages",
     "Platform",
     "PlatformContext",
     "PlatformSpec",
     "PlatformStatus",
     "Preflight",
     "StartStop",
+    "Upgrade",
 )
 
 
@@ -127,6 +132,79 @@ class StartStop(Protocol):
 
     def start(self, run: Run) -> Access:
         """Go on after :meth:`stop`."""
+
+
+@runtime_checkable
+class DryRun(Protocol):
+    """Ability: the platform can say beforehand what ``ensure`` would do."""
+
+    def steps(self) -> tuple[str, ...]:
+        """Return one line a step, in order, changing nothing; empty where nothing is to do."""
+
+
+@runtime_checkable
+class LoadImages(Protocol):
+    """Ability: images that are here reach every node without a registry."""
+
+    def load_images(self, images: Sequence[str | Path], run: Run) -> None:
+        """Put images on every node, where they then are under their own names.
+
+        Args:
+            images: a string names an image of the local container engine;
+                a path is an archive, as ``docker save`` or an OCI layout makes it.
+            run: deadline, events, cancel token.
+
+        Raises:
+            PlatformError: an image is not there, is for another architecture, or does not fit.
+
+        """
+
+
+@runtime_checkable
+class Upgrade(Protocol):
+    """Ability: an existing cluster becomes the version that the settings name.
+
+    ``ensure`` of such a platform never changes the version of a cluster that is there.
+    """
+
+    def upgrade(self, run: Run) -> Access:
+        """Go to the version of the settings; return once the API answers and nodes are ready.
+
+        Raises:
+            PlatformError: it is a downgrade, or skips a minor version.
+
+        """
+
+
+@runtime_checkable
+class ClusterBackup(Protocol):
+    """Ability: the state of the control plane can be kept and brought back.
+
+    What pods wrote to their volumes is not in it.
+    """
+
+    def backup_cluster(self, folder: Path, run: Run) -> Path:
+        """Write an archive with mode 0600 into a folder, and return its path."""
+
+    def restore_cluster(self, archive: Path, run: Run) -> Access:
+        """Bring the cluster back as it was, in place of what is there.
+
+        Raises:
+            PlatformError: the archive is damaged, or of another cluster.
+
+        """
+
+
+@runtime_checkable
+class AddOns(Protocol):
+    """Ability: the cluster lacks what every stack needs, and the platform knows what to install."""
+
+    def add_ons(self) -> tuple[Mapping[str, Any], ...]:
+        """Return Kubernetes objects, such as a storage provisioner; pure.
+
+        The engine applies them before the first stack, and they belong to the cluster:
+        every stack there uses the same ones, and none takes them away.
+        """
 
 
 @frozen(kw_only=True)

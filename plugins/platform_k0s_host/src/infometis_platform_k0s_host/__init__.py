@@ -1,0 +1,5 @@
+"""k0s on machines reached by SSH, or on this one."""
+
+from infometis_platform_k0s_host.settings import K0sHost
+
+__all__ = ("K0sHost",)
