@@ -10,6 +10,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from tests.docker_daemon import (
+    DockerDaemon,
+    MissingDockerError,
+    docker_daemon,
+    docker_required,
+)
 
 from infometis_sdk.errors import PlatformError
 from infometis_sdk.model.run import Event, Run
@@ -56,6 +62,18 @@ def embedded_access(
         pytest.skip(f"no embedded cluster: {error}")
     yield access
     platform.destroy(Run.within(60))
+
+
+@pytest.fixture(scope="session")
+def dockerd() -> Iterator[DockerDaemon]:
+    """Give the one genuine dockerd of this test run; nothing of it is left afterwards."""
+    try:
+        with docker_daemon() as daemon:
+            yield daemon
+    except MissingDockerError as error:
+        if docker_required():
+            raise
+        pytest.skip(f"no dockerd: {error}")
 
 
 class _Progress:
