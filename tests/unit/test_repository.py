@@ -20,7 +20,17 @@ ROOT = Path(__file__).parents[2]
 PLUGINS = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
 HEAVY = ("docker", "jinja2", "kubernetes", "pydantic", "requests")
 # The rest is for the command line, for the loader of plugins, or underscored.
-PUBLIC = ("engine", "errors", "hookspecs", "model", "ports", "project", "testing", "workspace")
+PUBLIC = (
+    "engine",
+    "errors",
+    "hookspecs",
+    "machine",
+    "model",
+    "ports",
+    "project",
+    "testing",
+    "workspace",
+)
 
 
 def _pyproject(folder: Path) -> dict[str, Any]:

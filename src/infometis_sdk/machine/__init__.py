@@ -1,0 +1,23 @@
+"""What platforms ask of the machine they run on: locks, private files, commands, checks.
+
+Standard library only, and nothing here knows Kubernetes or containers,
+so that a plugin may use it without paying for more.
+"""
+
+from infometis_sdk.machine.checks import Machine
+from infometis_sdk.machine.commands import Command, Done, run_command
+from infometis_sdk.machine.files import private_folder, write_private
+from infometis_sdk.machine.listeners import Listener, listeners
+from infometis_sdk.machine.locks import hold
+
+__all__ = (
+    "Command",
+    "Done",
+    "Listener",
+    "Machine",
+    "hold",
+    "listeners",
+    "private_folder",
+    "run_command",
+    "write_private",
+)
