@@ -16,6 +16,8 @@
     │   ├── StalePlanError              3   the cluster moved since the plan was made
     │   ├── LockedError                 3   another writer holds the stack
     │   ├── ProtectedError              3   a protected environment demands more
+    │   ├── TamperedError               3   what is stored is not what was recorded
+    │   ├── AuditError                  3   the audit cannot be written, so nothing is changed
     │   └── WrongClusterError           3   this is not the cluster the stack lives on
     ├── PlatformError                   4   a cluster cannot be made, or is not there
     │   └── MissingPartError            4   a binary or a tool is not to be had
@@ -28,6 +30,8 @@
     │   ├── InvalidError                2   400 and 422: the API server refuses the object
     │   ├── ThrottledError              4   429 after the last retry
     │   └── UnknownKindError            4   the API server serves no such kind
+    ├── StoreError                      4   a store of Releases cannot be read or written
+    ├── RegistryError                   4   a container registry does not answer the question
     ├── ApplyError                      5   some objects were not applied; ``.report``
     ├── NotReadyError                   5   applied, but not ready; ``.report``
     ├── DeadlineError                   5   the time for the whole verb is used up
@@ -50,6 +54,7 @@ if TYPE_CHECKING:
 
 __all__ = (
     "ApplyError",
+    "AuditError",
     "CancelledError",
     "ClusterError",
     "ConflictError",
@@ -69,9 +74,12 @@ __all__ = (
     "ProjectError",
     "ProtectedError",
     "RefusedError",
+    "RegistryError",
     "RenderError",
     "SecretError",
     "StalePlanError",
+    "StoreError",
+    "TamperedError",
     "ThrottledError",
     "UnauthorizedError",
     "UnknownKindError",
@@ -191,6 +199,29 @@ class ProtectedError(RefusedError):
     """The environment is protected and the caller did not bring what that demands."""
 
 
+class AuditError(RefusedError):
+    """The audit cannot be written, so nothing is changed."""
+
+
+class TamperedError(RefusedError):
+    """What is stored is not what was recorded.
+
+    Attributes:
+        thing: what it is, such as ``release 3 of stack demo-dev``.
+        expected: the digest that was recorded.
+        found: the digest of what is there.
+
+    """
+
+    def __init__(self, thing: str, *, expected: str, found: str, hint: str = "") -> None:
+        msg = f"{thing} is not what was recorded: expected {expected}, found {found}"
+        cure = "it was changed or damaged after it was written; restore it, or build it anew"
+        super().__init__(msg, hint=hint or cure)
+        self.thing = thing
+        self.expected = expected
+        self.found = found
+
+
 class WrongClusterError(RefusedError):
     """The cluster that answers is not the one the stack was first applied to."""
 
@@ -273,6 +304,22 @@ class ThrottledError(ClusterError):
 
 class UnknownKindError(ClusterError):
     """The API server serves no such kind."""
+
+
+class StoreError(InfometisError):
+    """A store of Releases cannot be read or written, or holds no such Release."""
+
+    exit_code = 4
+
+
+class RegistryError(InfometisError):
+    """A container registry does not say which digest a tag has; ``image`` names it."""
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, image: str = "", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.image = image
 
 
 class ApplyError(InfometisError):

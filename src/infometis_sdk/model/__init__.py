@@ -1,5 +1,6 @@
 """The vocabulary as frozen values: no I/O, no logging, nothing heavy."""
 
+from infometis_sdk.model.bundle import Bundle
 from infometis_sdk.model.environment import (
     Border,
     DriftPolicy,
@@ -14,6 +15,7 @@ from infometis_sdk.model.parameter import Influence, Parameter
 from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
 from infometis_sdk.model.project import Lock, Project
 from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.release import Release, ReleaseList, ServiceRecord
 from infometis_sdk.model.report import (
     ApplyReport,
     DriftItem,
@@ -51,6 +53,7 @@ __all__ = (
     "ApplyReport",
     "Border",
     "BoundCredential",
+    "Bundle",
     "CancelToken",
     "Change",
     "Check",
@@ -84,12 +87,15 @@ __all__ = (
     "Project",
     "PrunePolicy",
     "RegistryPolicy",
+    "Release",
+    "ReleaseList",
     "Report",
     "Run",
     "Secret",
     "SecretRef",
     "SensitiveOperation",
     "Service",
+    "ServiceRecord",
     "ServiceSource",
     "Setting",
     "Table",

@@ -17,6 +17,7 @@ from infometis_sdk.ports.platform import (
     Upgrade,
 )
 from infometis_sdk.ports.pods import PodStreams
+from infometis_sdk.ports.release_store import ReleaseStore
 
 __all__ = (
     "Access",
@@ -32,6 +33,7 @@ __all__ = (
     "PlatformStatus",
     "PodStreams",
     "Preflight",
+    "ReleaseStore",
     "Resource",
     "StartStop",
     "Upgrade",

@@ -6,8 +6,6 @@ version of the render format. Values of scale, platform and border parameters ar
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +16,8 @@ from infometis_sdk.engine.inputs.values import normal, plain
 from infometis_sdk.engine.objects import podspec
 from infometis_sdk.engine.templates.context import locked
 from infometis_sdk.engine.templates.template import normal_text
+from infometis_sdk.model.bundle import RENDER_FORMAT as FORMAT
+from infometis_sdk.model.canonical import canonical_json, sha256_of
 from infometis_sdk.model.fault import Origin
 
 if TYPE_CHECKING:
@@ -25,10 +25,14 @@ if TYPE_CHECKING:
     from infometis_sdk.model.service import Service
     from infometis_sdk.model.stack import ComposedService, ComposedStack
 
-__all__ = ("FORMAT", "CoreDigest", "canonical_json", "service_digest", "stack_digest")
-
-FORMAT = "infometis.io/render/v1"
-"""Moves only when the same inputs would render to other objects; all digests move with it."""
+__all__ = (
+    "FORMAT",
+    "CoreDigest",
+    "canonical_json",
+    "core_inputs",
+    "service_digest",
+    "stack_digest",
+)
 
 
 @frozen(kw_only=True)
@@ -47,23 +51,9 @@ class CoreDigest:
     verified: bool
 
 
-def canonical_json(value: Any) -> bytes:  # noqa: ANN401 - JSON
-    """Return JSON with sorted keys, no spaces and no NaN.
-
-    Example:
-        >>> canonical_json({"b": 1, "a": "é"}).decode()
-        '{"a":"é","b":1}'
-
-    """
-    text = json.dumps(
-        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
-    )
-    return text.encode("utf-8", "surrogatepass")
-
-
 def service_digest(composed: ComposedService, lock: Lock) -> str:
     """Return the core digest of one service, ``sha256:…``."""
-    return f"sha256:{hashlib.sha256(canonical_json(_inputs(composed, lock))).hexdigest()}"
+    return sha256_of(canonical_json(core_inputs(composed, lock)))
 
 
 def stack_digest(stack: ComposedStack) -> CoreDigest:
@@ -71,7 +61,7 @@ def stack_digest(stack: ComposedStack) -> CoreDigest:
     services = {c.name: service_digest(c, stack.lock) for c in stack.services}
     listed = canonical_json([FORMAT, sorted(services.items())])
     return CoreDigest(
-        digest=f"sha256:{hashlib.sha256(listed).hexdigest()}",
+        digest=sha256_of(listed),
         services=services,
         verified=all(_pinned(c.service, stack.lock) for c in stack.services),
     )
@@ -105,7 +95,8 @@ def _bare(service: Service) -> Service:
     )
 
 
-def _inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
+def core_inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
+    """Return what the core digest of a service is over; a Bundle holds exactly this."""
     service = composed.service
     return {
         "format": FORMAT,
