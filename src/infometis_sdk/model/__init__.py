@@ -1,6 +1,7 @@
 """The vocabulary as frozen values: no I/O, no logging, nothing heavy."""
 
 from infometis_sdk.model.bundle import Bundle
+from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
 from infometis_sdk.model.environment import (
     Border,
     DriftPolicy,
@@ -10,6 +11,7 @@ from infometis_sdk.model.environment import (
     PrunePolicy,
     RegistryPolicy,
 )
+from infometis_sdk.model.equivalence import EquivalenceReport
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.parameter import Influence, Parameter
 from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
@@ -57,6 +59,7 @@ __all__ = (
     "CancelToken",
     "Change",
     "Check",
+    "ComparisonReport",
     "ComposedService",
     "ComposedStack",
     "Credential",
@@ -66,6 +69,7 @@ __all__ = (
     "DriftReport",
     "Endpoint",
     "Environment",
+    "EquivalenceReport",
     "Event",
     "Fault",
     "HealthItem",
@@ -84,6 +88,7 @@ __all__ = (
     "Plan",
     "PlanItem",
     "Policies",
+    "Probe",
     "Project",
     "PrunePolicy",
     "RegistryPolicy",
