@@ -17,7 +17,7 @@ from infometis_sdk._adapters.pod_streams import carry, lines
 from infometis_sdk._adapters.refusals import refusal
 from infometis_sdk._adapters.session import Session
 from infometis_sdk._adapters.transport import Answer, Call, Patience, Transport
-from infometis_sdk._adapters.watching import Listed, watch
+from infometis_sdk._adapters.watching import Page, watch
 from infometis_sdk._adapters.writing import path_of, request_of, secrets_of
 from infometis_sdk.errors import ClusterError, UnknownKindError
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
@@ -93,7 +93,11 @@ class KubernetesCluster(Cluster):
         resource = self.resource(api_version, kind, run)
         params = _selectors(labels, fields)
         accept = _METADATA if metadata_only else "application/json"
-        items, _ = self._list(resource, namespace, params, run, accept)
+        items: list[Mapping[str, Any]] = []
+        for page in self._pages(resource, namespace, params, run, accept):
+            if page.first:
+                items.clear()
+            items += page.items
         return tuple(items)
 
     def get(self, ref: ObjectRef, run: Run) -> Mapping[str, Any] | None:
@@ -141,8 +145,7 @@ class KubernetesCluster(Cluster):
     ) -> Iterator[WatchEvent]:
         """See :meth:`Cluster.watch`.
 
-        The objects that are there come first, as ``ADDED``. ``RELIST`` carries the new list as
-        ``{"items": […]}``: objects that are not in it are gone.
+        Never more than one page of the collection is held.
         """
         resource = self.resource(api_version, kind, run)
         params = _selectors(labels, "")
@@ -155,7 +158,7 @@ class KubernetesCluster(Cluster):
                 path=resource.path(namespace),
             ),
             params,
-            lambda: self._list(resource, namespace, params, run, "application/json"),
+            lambda: self._pages(resource, namespace, params, run, "application/json"),
             run,
         )
 
@@ -206,18 +209,17 @@ class KubernetesCluster(Cluster):
             if "/" not in entry["name"]
         ]
 
-    def _list(
+    def _pages(
         self,
         resource: Resource,
         namespace: str,
         params: Mapping[str, str],
         run: Run,
         accept: str,
-    ) -> Listed:
-        """Return all objects and the resourceVersion to watch from."""
+    ) -> Iterator[Page]:
+        """Yield all objects page by page, with the resourceVersion to watch from."""
         asked = Asked(verb="list", resource=resource, namespace=namespace)
         path = resource.path(namespace)
-        items: list[dict[str, Any]] = []
         token, restarts = "", 0
         while True:
             query = urlencode({**params, "limit": PAGE, **({"continue": token} if token else {})})
@@ -225,7 +227,7 @@ class KubernetesCluster(Cluster):
             answer = self._transport.send(call, run)
             if answer.status == HTTPStatus.GONE and token and restarts < RESTARTS:
                 # The token is older than the server's history: pages of one list must agree.
-                items, token, restarts = [], "", restarts + 1
+                token, restarts = "", restarts + 1
                 continue
             if answer.status == HTTPStatus.NOT_FOUND:
                 self._kinds.forget(resource.api_version, resource.kind)
@@ -233,14 +235,15 @@ class KubernetesCluster(Cluster):
                 hint = "install the CustomResourceDefinition, or correct apiVersion"
                 raise UnknownKindError(msg, status=404, hint=hint)
             page = self._object(answer, asked)
-            for item in page.get("items") or ():
+            items = page.get("items") or []
+            for item in items:
                 # Lists of built-in kinds leave both out of their items.
                 item["apiVersion"], item["kind"] = resource.api_version, resource.kind
-                items.append(item)
             meta = page.get("metadata") or {}
+            yield Page(items=items, version=str(meta.get("resourceVersion") or ""), first=not token)
             token = meta.get("continue") or ""
             if not token:
-                return items, str(meta.get("resourceVersion") or "")
+                return
 
     def _definition_changed(self, write: Write, live: Mapping[str, Any]) -> None:
         if write.verb == "delete":

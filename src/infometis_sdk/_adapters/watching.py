@@ -24,45 +24,63 @@ from infometis_sdk.errors import ClusterError, UnreachableError
 from infometis_sdk.ports.cluster import WatchEvent
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
 
     from urllib3.response import BaseHTTPResponse
 
     from infometis_sdk._adapters.asked import Asked
     from infometis_sdk.model.run import Run
 
-__all__ = ("Listed", "watch")
+__all__ = ("Page", "watch")
 
-LIFE = 60
-"""Seconds after which the API server ends a watch; short, so that a dead connection is noticed."""
+LIFE = 300
+"""Seconds after which the API server ends a watch: the shorter of the two that client-go draws
+between, so that an idle watch costs next to nothing.
+A dead connection is noticed long before, since a bookmark comes about every minute."""
 
-_GLANCE = 0.1
+_FOREVER = 3600.0
 _TRANSIENT = (429, 500, 502, 503, 504)
 
-Listed = tuple[list[dict[str, Any]], str]
-"""Objects of a collection, and the resourceVersion at which they were seen."""
+
+@frozen(kw_only=True)
+class Page:
+    """Some objects of a collection.
+
+    Attributes:
+        items: the objects.
+        version: resourceVersion at which they were seen.
+        first: a list begins; what earlier pages of this listing held no longer counts.
+
+    """
+
+    items: list[dict[str, Any]]
+    version: str
+    first: bool = True
 
 
 def watch(
     transport: Transport,
     asked: Asked,
     params: Mapping[str, str],
-    listing: Callable[[], Listed],
+    listing: Callable[[], Iterator[Page]],
     run: Run,
 ) -> Iterator[WatchEvent]:
-    """Yield what is there, then every change, until the run ends."""
-    try:
-        items, version = listing()
-    except ClusterError:
-        if _over(run):
-            return
-        raise
-    for item in items:
-        yield WatchEvent(type="ADDED", object=item)
-    del items
+    """Yield what is there, then every change, until the run ends.
+
+    Never holds more than one page of the collection.
+    """
+    version, again = "", False
     failing_since = 0.0
     pause = 0.1
     while not _over(run):
+        if not version:
+            try:
+                version = yield from _all(listing, again=again)
+            except ClusterError:
+                if _over(run):
+                    return
+                raise
+            again = True
         stream = _Stream(transport, asked, params, version, run)
         try:
             for event in stream.events():
@@ -76,8 +94,7 @@ def watch(
         if trouble is None:
             continue
         if isinstance(trouble, _Expired):
-            items, version = listing()
-            yield WatchEvent(type="RELIST", object={"items": items})
+            version = ""
             continue
         if not isinstance(trouble, _Interrupted):
             raise trouble
@@ -89,14 +106,27 @@ def watch(
         pause = min(2.0, pause * 2)
 
 
+def _all(listing: Callable[[], Iterator[Page]], *, again: bool) -> Generator[WatchEvent, None, str]:
+    """Yield all that is there, and return the version to watch from."""
+    version = ""
+    for page in listing():
+        if page.first and again:
+            yield WatchEvent(type="RELIST", object={})
+        again, version = True, page.version
+        while page.items:
+            yield WatchEvent(type="ADDED", object=page.items.pop(0))
+    yield WatchEvent(type="SYNCED", object={})
+    return version
+
+
 def _over(run: Run) -> bool:
     return run.cancel.cancelled or run.remaining() <= 0
 
 
 def _rest(run: Run, seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while time.monotonic() < end and not _over(run):
-        time.sleep(min(_GLANCE, seconds))
+    over = threading.Event()
+    with run.cancel.waking(over.set):
+        over.wait(run.remaining(seconds))
 
 
 class _Expired(Exception):  # noqa: N818 - a signal inside this module
@@ -150,16 +180,17 @@ class _Stream:
 
     def events(self) -> Iterator[_Event]:
         """Yield events until the stream or the run ends."""
-        while True:
-            try:
-                event = self._queue.get(timeout=_GLANCE)
-            except queue.Empty:
-                if _over(self._run):
+        with self._run.cancel.waking(lambda: self._queue.put(None)):
+            while True:
+                try:
+                    event = self._queue.get(timeout=self._run.remaining(_FOREVER))
+                except queue.Empty:
+                    if _over(self._run):
+                        return
+                    continue
+                if event is None or _over(self._run):
                     return
-                continue
-            if event is None:
-                return
-            yield event
+                yield event
 
     def close(self) -> None:
         """End the thread, which may be waiting for bytes."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from attrs import field, frozen
 
@@ -42,10 +43,30 @@ class CancelToken:
 
     def __init__(self) -> None:
         self._event = threading.Event()
+        self._waiting: list[Callable[[], None]] = []
 
     def cancel(self) -> None:
         """Ask the verb to stop."""
         self._event.set()
+        for wake in tuple(self._waiting):
+            wake()
+
+    @contextmanager
+    def waking(self, wake: Callable[[], None]) -> Iterator[None]:
+        """Call ``wake`` when the token is set, or at once where it is, so that nobody need poll.
+
+        Args:
+            wake: called on the thread, or in the signal handler, that cancels;
+                it must only set or put something.
+
+        """
+        self._waiting.append(wake)
+        try:
+            if self.cancelled:
+                wake()
+            yield
+        finally:
+            self._waiting.remove(wake)
 
     @property
     def cancelled(self) -> bool:

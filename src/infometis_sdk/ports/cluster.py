@@ -90,7 +90,16 @@ class Written:
 
 @frozen(kw_only=True)
 class WatchEvent:
-    """``type`` is ``ADDED``, ``MODIFIED``, ``DELETED`` or ``RELIST`` (all may have changed)."""
+    """One event of a watch.
+
+    Attributes:
+        type: ``ADDED``, ``MODIFIED`` or ``DELETED``;
+            ``SYNCED`` when all that is there has been told as ``ADDED``;
+            ``RELIST`` before all is told anew: what is not told again until the next ``SYNCED``
+            is gone.
+        object: the object; empty for ``SYNCED`` and ``RELIST``.
+
+    """
 
     type: str
     object: Mapping[str, Any]
@@ -143,7 +152,10 @@ class Cluster(ABC):
     def watch(
         self, api_version: str, kind: str, run: Run, *, namespace: str = "", labels: str = ""
     ) -> Iterator[WatchEvent]:
-        """Yield changes until the run ends; survives closed connections and 410 by listing anew."""
+        """Yield what is there, ``SYNCED``, then every change, until the run ends.
+
+        Survives closed connections; after 410 all is told anew, beginning with ``RELIST``.
+        """
 
     @abstractmethod
     def read(self, path: str, run: Run, *, params: Mapping[str, str] | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -9,6 +10,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 from tests.conftest import cache_dir
 from tests.identities import kubeconfig, service_account
@@ -69,8 +71,8 @@ def test_writes_and_watches_survive(access: Access, guest: Access) -> None:
     def watch() -> None:
         try:
             for event in door.watch("v1", "ConfigMap", run, namespace=SPACE):
-                objects = event.object["items"] if event.type == "RELIST" else [event.object]
-                seen.update(each["metadata"]["name"] for each in objects)
+                if event.object:
+                    seen.add(event.object["metadata"]["name"])
                 threads.set()
                 if len(seen) > COUNT:
                     return
@@ -99,7 +101,7 @@ def test_writes_and_watches_survive(access: Access, guest: Access) -> None:
 
 
 def test_forgotten_version_lists_anew(access: Access) -> None:
-    """A version that the restarted server does not remember leads to RELIST with all objects."""
+    """A version that the restarted server does not remember leads to RELIST and all objects."""
     run = Run.within(60)
     cluster = open_cluster(access)
     kill(access)
@@ -109,18 +111,20 @@ def test_forgotten_version_lists_anew(access: Access) -> None:
     resource = cluster.resource("v1", "ConfigMap", run)
     listings: list[str] = []
 
-    def listing() -> watching.Listed:
-        items, version = cluster._list(resource, "default", {}, run, "application/json")
-        listings.append(version)
-        return (items, "1") if len(listings) == 1 else (items, version)
+    def listing() -> Iterator[watching.Page]:
+        for page in cluster._pages(resource, "default", {}, run, "application/json"):
+            listings.append(page.version)
+            yield attrs.evolve(page, version="1") if len(listings) == 1 else page
 
     asked = Asked(
         verb="watch", resource=resource, namespace="default", path=resource.path("default")
     )
     events = watching.watch(cluster._transport, asked, {}, listing, run)
-    event = next(event for event in events if event.type == "RELIST")
-    assert "relist" in {item["metadata"]["name"] for item in event.object["items"]}
-    assert {item["kind"] for item in event.object["items"]} == {"ConfigMap"}
+    assert next(event for event in events if event.type == "RELIST").object == {}
+    told = list(itertools.takewhile(lambda event: event.type != "SYNCED", events))
+    assert {event.type for event in told} == {"ADDED"}
+    assert "relist" in {event.object["metadata"]["name"] for event in told}
+    assert {event.object["kind"] for event in told} == {"ConfigMap"}
     cluster.write(apply(config_map("default", "relist", a="2")), run)
     assert next(events).type == "MODIFIED"
     assert len(listings) == 2

@@ -29,8 +29,7 @@ pytestmark = pytest.mark.integration
 def _mine(events: Iterator[WatchEvent]) -> Iterator[tuple[str, str, str]]:
     """Yield type, name and datum; without the ConfigMap that each namespace is given."""
     for event in events:
-        if event.type == "RELIST":
-            yield "RELIST", "", ""
+        if event.type in ("RELIST", "SYNCED"):
             continue
         meta = event.object["metadata"]
         if meta["name"] != "kube-root-ca.crt":
@@ -45,6 +44,7 @@ def test_what_is_there_and_every_change(
     events = cluster.watch("v1", "ConfigMap", run, namespace=namespace)
     seen = _mine(events)
     assert next(seen) == ("ADDED", "old", "1")
+    assert next(event for event in events if event.type != "ADDED").type == "SYNCED"
     cluster.write(apply(config_map(namespace, "new", a="1")), run)
     assert next(seen) == ("ADDED", "new", "1")
     cluster.write(apply(config_map(namespace, "new", a="2")), run)
@@ -103,12 +103,20 @@ def test_broken_streams_are_resumed(
 def test_expired_version_lists_anew(
     cluster: KubernetesCluster, proxy: FaultProxy, namespace: str, run: Run
 ) -> None:
-    """A watch that is answered with 410 lists anew and hands the whole list on."""
+    """A watch that is answered with 410 says so and tells all that is there anew."""
     cluster.write(apply(config_map(namespace, a="1")), run)
     proxy.inject(Fault(path="watch=true", status=410, reason="Expired"))
     events = open_cluster(proxy.access).watch("v1", "ConfigMap", run, namespace=namespace)
-    event = next(event for event in events if event.type == "RELIST")
-    assert "a" in {item["metadata"]["name"] for item in event.object["items"]}
+    types = []
+    for event in events:
+        types.append(event.type)
+        if types.count("SYNCED") > 1:
+            break
+        if event.type == "RELIST":
+            told = _mine(events)
+            assert next(told) == ("ADDED", "a", "1")
+    assert types[-1] == "SYNCED"
+    assert types.count("RELIST") == 1
     cluster.write(apply(config_map(namespace, a="2")), run)
     assert next(_mine(events)) == ("MODIFIED", "a", "2")
 
@@ -116,7 +124,7 @@ def test_expired_version_lists_anew(
 def test_ends_with_the_run(cluster: KubernetesCluster, namespace: str) -> None:
     """An idle watch ends quietly when the time is used up."""
     events = cluster.watch("v1", "Secret", Run.within(1), namespace=namespace)
-    assert list(events) == []
+    assert [event.type for event in events] == ["SYNCED"]
 
 
 def test_ends_when_cancelled(cluster: KubernetesCluster, namespace: str) -> None:
@@ -126,7 +134,8 @@ def test_ends_when_cancelled(cluster: KubernetesCluster, namespace: str) -> None
     timer.start()
     began = time.monotonic()
     run = Run.within(50, cancel=token)
-    assert list(cluster.watch("v1", "Secret", run, namespace=namespace)) == []
+    events = cluster.watch("v1", "Secret", run, namespace=namespace)
+    assert [event.type for event in events] == ["SYNCED"]
     assert time.monotonic() - began < 25
     timer.join()
     _no_reader_is_left()
