@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.report import ApplyReport
     from infometis_sdk.model.service import ServiceSource
+    from infometis_sdk.ports.audit import AuditSinkSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
 __all__ = (
@@ -25,6 +26,7 @@ __all__ = (
     "hookimpl",
     "hookspec",
     "infometis_after_apply",
+    "infometis_audit_sinks",
     "infometis_before_apply",
     "infometis_platforms",
     "infometis_services",
@@ -79,6 +81,29 @@ def infometis_services() -> Iterable[ServiceSource]:
             @hookimpl
             def infometis_services():
                 return (ServiceSource(name="whoami", summary="…", package="my_pkg.whoami"),)
+
+    .. versionadded:: 0.1.0
+
+    """
+    return ()
+
+
+@hookspec
+def infometis_audit_sinks() -> Iterable[AuditSinkSpec]:
+    """Register sinks that get a copy of every audit record, where an environment names them.
+
+    Called once, when an environment whose ``policies.audit`` names a sink is first acted on.
+
+    Returns:
+        Records; a sink is made only for an environment that names it.
+        Results of all plugins are joined; two records of one name are an error naming both.
+
+    Example:
+        .. code-block:: python
+
+            @hookimpl
+            def infometis_audit_sinks():
+                return (AuditSinkSpec(name="siem", summary="…", settings=Siem, factory=make),)
 
     .. versionadded:: 0.1.0
 

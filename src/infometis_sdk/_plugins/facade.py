@@ -32,6 +32,7 @@ from infometis_sdk.errors import (
     UnknownPluginError,
 )
 from infometis_sdk.model.service import ServiceSource
+from infometis_sdk.ports.audit import AuditSinkSpec
 from infometis_sdk.ports.platform import PlatformSpec
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 __all__ = ("Plugins",)
 
 _OWN = "infometis-sdk"
-Record = TypeVar("Record", PlatformSpec, ServiceSource)
+Record = TypeVar("Record", PlatformSpec, ServiceSource, AuditSinkSpec)
 
 
 class Plugins:
@@ -65,6 +66,7 @@ class Plugins:
         self._clashes: list[tuple[str, Candidate, Candidate]] = []
         self._platforms: Mapping[str, PlatformSpec] | None = None
         self._services: Mapping[str, ServiceSource] | None = None
+        self._audit_sinks: Mapping[str, AuditSinkSpec] | None = None
         self._owners: dict[tuple[str, str], Candidate] = {}
 
     @classmethod
@@ -123,6 +125,35 @@ class Plugins:
         if self._services is None:
             self._services = self._records("service", "infometis_services", ServiceSource)
         return self._services
+
+    def audit_sinks(self) -> Mapping[str, AuditSinkSpec]:
+        """Return the registered audit sinks by name.
+
+        Raises:
+            PluginClashError: two plugins offer one name.
+
+        """
+        if self._audit_sinks is None:
+            self._audit_sinks = self._records("audit sink", "infometis_audit_sinks", AuditSinkSpec)
+        return self._audit_sinks
+
+    def audit_sink(self, wanted: Mapping[str, Any]) -> tuple[AuditSinkSpec, Any]:
+        """Find the sink that an environment names, ``{"type": …, …}``, and its settings.
+
+        Raises:
+            UnknownPluginError: nobody offers it.
+            ProjectError: the settings are wrong; every fault.
+
+        """
+        known = self.audit_sinks()
+        name = str(wanted.get("type", ""))
+        if name not in known:
+            raise self._unknown(name, known, "audit sink")
+        body = {key: value for key, value in wanted.items() if key != "type"}
+        settings, faults = structure(known[name].settings, body, path="policies.audit.sinks")
+        if faults:
+            raise ProjectError(faults)
+        return known[name], settings
 
     def platform(self, wanted: Any) -> tuple[PlatformSpec, Any]:  # noqa: ANN401 - settings of any plugin
         """Find the platform that an environment names, and its settings.
@@ -192,7 +223,7 @@ class Plugins:
 
     def listing(self) -> tuple[PluginInfo, ...]:
         """Return every plugin that was found, by name; raises nothing."""
-        for ask in (self.platforms, self.services):
+        for ask in (self.platforms, self.services, self.audit_sinks):
             try:
                 ask()
             except PluginClashError:
@@ -310,9 +341,9 @@ class Plugins:
                 found[item.name] = item
         return MappingProxyType(found)
 
-    def _unknown(self, name: str, known: Mapping[str, PlatformSpec]) -> PluginError:
+    def _unknown(self, name: str, known: Mapping[str, Any], kind: str = "platform") -> PluginError:
         for problem in self._problems:
-            if problem.name in (name, f"platform-{name}"):
+            if problem.name in (name, f"{kind.replace(' ', '-')}-{name}"):
                 error = PluginLoadError(
                     str(problem), plugin=problem.name, hint="mend or reinstall it"
                 )
@@ -323,5 +354,5 @@ class Plugins:
         hints.append(f"known: {', '.join(sorted(known)) or 'none'}")
         hints += [str(problem) for problem in self._problems]
         return UnknownPluginError(
-            f"no plugin offers the platform {name!r}", plugin=name, hint="; ".join(hints)
+            f"no plugin offers the {kind} {name!r}", plugin=name, hint="; ".join(hints)
         )

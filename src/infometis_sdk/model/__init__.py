@@ -1,8 +1,17 @@
 """The vocabulary as frozen values: no I/O, no logging, nothing heavy."""
 
+from infometis_sdk.model.audit import (
+    AuditChange,
+    AuditEvent,
+    AuditHead,
+    AuditLine,
+    AuditOutcome,
+)
+from infometis_sdk.model.audit_report import AuditFault, AuditReport, AuditTimeline
 from infometis_sdk.model.bundle import Bundle
 from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
 from infometis_sdk.model.environment import (
+    AuditPolicy,
     Border,
     DriftPolicy,
     Environment,
@@ -53,6 +62,15 @@ from infometis_sdk.model.stack import (
 
 __all__ = (
     "ApplyReport",
+    "AuditChange",
+    "AuditEvent",
+    "AuditFault",
+    "AuditHead",
+    "AuditLine",
+    "AuditOutcome",
+    "AuditPolicy",
+    "AuditReport",
+    "AuditTimeline",
     "Border",
     "BoundCredential",
     "Bundle",

@@ -14,6 +14,7 @@ __all__ = (
     "FOREIGN_ACTIONS",
     "MODES",
     "POD_SECURITY_LEVELS",
+    "AuditPolicy",
     "Border",
     "DriftPolicy",
     "Environment",
@@ -78,6 +79,21 @@ class PrunePolicy:
 
 
 @frozen(kw_only=True)
+class AuditPolicy:
+    """Who gets a copy of each audit record, besides the file that always has it.
+
+    Attributes:
+        sinks: ``{"type": NAME, …}`` each, with the sink's own settings, such as
+            ``{"type": "stdout"}``.
+
+    """
+
+    sinks: tuple[Mapping[str, Any], ...] = field(
+        default=(), converter=tuple[Mapping[str, Any], ...]
+    )
+
+
+@frozen(kw_only=True)
 class RegistryPolicy:
     """Where images are pulled from.
 
@@ -101,10 +117,12 @@ class Policies:
         resource_quota: ``hard`` of a ResourceQuota for the namespace; empty for none.
         validate: ``module:function`` of functions called with the ManifestSet;
             they yield faults.
+        audit: who gets a copy of each audit record.
 
     """
 
     drift: DriftPolicy = DriftPolicy()
+    audit: AuditPolicy = AuditPolicy()
     prune: PrunePolicy = PrunePolicy()
     registry: RegistryPolicy = RegistryPolicy()
     pod_security: str = ""

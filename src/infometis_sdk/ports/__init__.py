@@ -1,5 +1,11 @@
 """Ports: small abstract classes through which the engine reaches the world."""
 
+from infometis_sdk.ports.audit import (
+    AuditLedger,
+    AuditSink,
+    AuditSinkContext,
+    AuditSinkSpec,
+)
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
 from infometis_sdk.ports.platform import (
     Access,
@@ -22,6 +28,10 @@ from infometis_sdk.ports.release_store import ReleaseStore
 __all__ = (
     "Access",
     "AddOns",
+    "AuditLedger",
+    "AuditSink",
+    "AuditSinkContext",
+    "AuditSinkSpec",
     "Cluster",
     "ClusterBackup",
     "DryRun",

@@ -1,0 +1,139 @@
+"""Plans and reports -> audit records; pure."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infometis_sdk.model.audit import AuditChange, AuditEvent, AuditOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from infometis_sdk.model.plan import Plan, PlanItem
+    from infometis_sdk.model.report import Outcome
+
+__all__ = ("MOST_CHANGES", "begun", "changes_of", "ended", "outcomes_of", "overrides_of")
+
+MOST_CHANGES = 1000
+"""Fields in the diff of one record; the plan's digest stands for the rest, and their number."""
+
+_LONGEST = 200
+
+
+def _short(value: object) -> str:
+    if value is None:
+        return ""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
+
+
+def changes_of(items: Iterable[PlanItem]) -> tuple[AuditChange, ...]:
+    """Return the fields that a plan changes; its values are masked where they are secret."""
+    return tuple(
+        AuditChange(
+            object=str(item.ref),
+            path=change.path,
+            op=change.op,
+            old=_short(change.old),
+            new=_short(change.new),
+        )
+        for item in items
+        for change in item.told
+    )
+
+
+def outcomes_of(outcomes: Iterable[Outcome]) -> tuple[AuditOutcome, ...]:
+    """Return what became of each object."""
+    return tuple(
+        AuditOutcome(
+            object=str(o.ref),
+            namespace=o.ref.namespace,
+            action=o.action,
+            result=o.result,
+            detail=_short(o.detail),
+        )
+        for o in outcomes
+    )
+
+
+def begun(plan: Plan, *, kind: str, verb: str, action: str, actor: str, reason: str) -> AuditEvent:
+    """Return the record that precedes the first write of a plan.
+
+    Args:
+        plan: what will be done.
+        kind: ``write`` or ``heal``.
+        verb: such as ``apply``.
+        action: ties it to the record of its end.
+        actor: who.
+        reason: why.
+
+    """
+    changes = changes_of(plan.items)
+    evidence: dict[str, object] = {"items": len(plan.items)}
+    if plan.scope:
+        evidence["services"] = list(plan.scope)
+    if plan.credentials:
+        evidence["credentials"] = sorted(plan.credentials)
+    if len(changes) > MOST_CHANGES:
+        evidence["changes left out"] = len(changes) - MOST_CHANGES
+    return AuditEvent(
+        kind=kind,
+        verb=verb,
+        phase="begin",
+        action=action,
+        stack_id=plan.stack_id,
+        environment=plan.environment,
+        actor=actor,
+        reason=reason,
+        plan=plan.digest,
+        cluster_uid=plan.cluster_uid,
+        diff=changes[:MOST_CHANGES],
+        evidence=evidence,
+    )
+
+
+def overrides_of(plan: Plan, *, confirm: str = "") -> dict[str, list[str]]:
+    """Return which protections were set aside by name, by the name of the protection."""
+    found = {
+        "confirmed": [plan.confirm] if plan.confirm and confirm else [],
+        "adopted": [str(item.ref) for item in plan.items if item.action == "adopt"],
+        "overruled": [
+            f"{item.ref} {decision.path}: {decision.manager}"
+            for item in plan.items
+            for decision in item.decisions
+            if decision.action == "overrule"
+        ],
+    }
+    return {name: values[:MOST_CHANGES] for name, values in found.items() if values}
+
+
+def ended(
+    plan: Plan,
+    outcomes: Iterable[Outcome],
+    *,
+    kind: str,
+    verb: str,
+    action: str,
+    actor: str,
+    reason: str,
+    result: str,
+    release: int = 0,
+    error: str = "",
+) -> AuditEvent:
+    """Return the record that follows the last write of a plan, also where it failed."""
+    return AuditEvent(
+        kind=kind,
+        verb=verb,
+        phase="end",
+        action=action,
+        stack_id=plan.stack_id,
+        environment=plan.environment,
+        actor=actor,
+        reason=reason,
+        result=result,
+        plan=plan.digest,
+        cluster_uid=plan.cluster_uid,
+        release=release,
+        outcomes=outcomes_of(outcomes),
+        evidence={"error": error} if error else {},
+    )
