@@ -97,6 +97,7 @@ __all__ = (
     "Lock",
     "Manifest",
     "ManifestSet",
+    "Measure",
     "Metrics",
     "ObjectRef",
     "Origin",
