@@ -181,7 +181,8 @@ def _changed(objects: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _ours(bench: Bench, number: int) -> None:
     root = _project(bench, number)
     command = [sys.executable, "-m", "infometis_sdk", "-C", str(root), "-e", "dev", "--quiet"]
-    bench.run("first apply", [*command, "up"])
+    # Neither kubectl apply nor helm install waits.
+    bench.run("first apply", [*command, "up", "--no-wait"])
     bench.run("clean plan", [*command, "plan"])
     bench.run("clean drift", [*command, "drift"])
     bench.run("no-change up", [*command, "up"])
@@ -191,7 +192,7 @@ def _ours(bench: Bench, number: int) -> None:
     _timed(bench, "clean plan in process", stack.plan)
     _timed(bench, "clean drift in process", stack.drift)
     _write(root / "services" / "bulk" / "manifests" / "all.yaml", _changed(mixed(bench.count)))
-    bench.run("change one", [*command, "up"])
+    bench.run("change one", [*command, "up", "--no-wait"])
 
 
 def _render(root: Path) -> Any:  # noqa: ANN401 - a ManifestSet

@@ -30,7 +30,10 @@ _ALIAS_VALUES = 100_000
 _DEPTH = 100
 """How deep values may nest; the C parser recurses and would take the process down."""
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")
-_DEEP_INDENT = re.compile(rf"^ {{{_DEPTH - 1}}}", re.MULTILINE)
+_MAYBE_DEEP = re.compile(r"^(?: {30}| *(?:[-?] +){20})", re.MULTILINE)
+"""Without such a line, blocks nest at most 82 deep: each two levels take a column, or a dash."""
+_MAYBE_SPECIAL = frozenset("~nNtTfFyYoO+-.0123456789")
+"""What the plain scalars begin with that may mean something else than text."""
 _TRUE = frozenset(("y", "yes", "on", "true"))
 _WHOLE = 2**53
 _DIGITS = 300
@@ -186,8 +189,8 @@ class _Reader:
         return text.removeprefix("\ufeff")
 
     def too_deep(self, text: str) -> bool:
-        flat = max(text.count("["), text.count("{"), text.count("- "), text.count("? ")) < _DEPTH
-        if flat and not _DEEP_INDENT.search(text):
+        flat = max(text.count("["), text.count("{")) < _DEPTH
+        if flat and not _MAYBE_DEEP.search(text):
             return False
         depth = 0
         try:
@@ -333,6 +336,8 @@ class _Reader:
         return None
 
     def plain(self, text: str, node: yaml.Node, path: str) -> Any:  # noqa: ANN401
+        if text and text[0] not in _MAYBE_SPECIAL:
+            return text
         if NULL.match(text):
             return None
         if (GO_BOOL if self.kubernetes else BOOL).match(text):

@@ -215,7 +215,7 @@ def digest_of(made: Plan) -> str:
 
 def plain_plan(made: Plan) -> dict[str, Any]:
     """Return every field of a plan as plain data, payloads too."""
-    data = made.to_dict()
+    data = attrs.evolve(made, items=()).to_dict()
     data["items"] = [{**plain(item), "payload": plain(item.payload)} for item in made.items]
     return data
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 import attrs
@@ -34,19 +35,25 @@ _WORKLOADS = ("StatefulSet", "Deployment", "DaemonSet", "Job")
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - any frozen value
     """Turn a frozen value into mappings, lists and scalars that JSON can carry."""
-    if attrs.has(type(value)):
-        return {
-            a.name.lstrip("_"): plain(getattr(value, a.name))
-            for a in attrs.fields(type(value))
-            if a.repr is not False
-        }
-    if isinstance(value, Mapping):
+    # The commonest first: a plan of a thousand objects has a hundred thousand leaves.
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, (dict, Mapping)):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    if value is None or isinstance(value, (str, int, float, bool)):
-        return value
+    names = _shown(type(value))
+    if names is not None:
+        return {name.lstrip("_"): plain(getattr(value, name)) for name in names}
     return str(value)
+
+
+@lru_cache
+def _shown(kind: type) -> tuple[str, ...] | None:
+    """Return the fields that a frozen value shows; ``None`` where it is none."""
+    if not attrs.has(kind):
+        return None
+    return tuple(a.name for a in attrs.fields(kind) if a.repr is not False)
 
 
 class Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any
 
 from attrs import field, frozen
@@ -103,7 +104,7 @@ class Manifest:
     singleton: bool = False
     reads: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
-    @property
+    @cached_property
     def ref(self) -> ObjectRef:
         """Name of the object."""
         return ObjectRef.of(self.object)

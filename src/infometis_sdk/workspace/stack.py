@@ -334,6 +334,7 @@ class Stack:
         services: Sequence[str] = (),
         *,
         check: bool = True,
+        wait: bool = True,
         confirm: str = "",
         adopt: Sequence[str] = (),
         accept_data_loss: Sequence[str] = (),
@@ -344,6 +345,8 @@ class Stack:
         Args:
             services: only these; empty for all.
             check: raise where something is not ready; otherwise the report says so.
+            wait: without it, what was applied is looked at once; nothing is waited for or checked,
+                neither afterwards nor between services that need each other.
             confirm: digest of a plan that somebody looked at.
             adopt: see :meth:`plan`.
             accept_data_loss: see :meth:`plan`.
@@ -374,19 +377,23 @@ class Stack:
                 f"'infometis apply plan.json'; or 'infometis up -e {self.name} --confirm "
                 f"{made.digest}'",
             )
-        applied = self._apply(made, manifests, cluster, confirm, run, gated=True)
+        applied = self._apply(made, manifests, cluster, confirm, run, gated=wait)
         try:
-            health = self._settled(manifests, cluster, services, run, changed=not made.empty)
+            if wait:
+                settled = self._settled(manifests, cluster, services, run, changed=not made.empty)
+                health = self._checked(settled, manifests, cluster, services, run)
+            else:
+                health = self._look(manifests, cluster, services, run)
         except NotReadyError as error:
             if check:
                 raise
-            health = error.report
+            health = self._checked(error.report, manifests, cluster, services, run)
         return UpReport(
             environment=self.name,
             platform=self._chosen.name,
             changed=not made.empty,
             apply=applied,
-            health=self._checked(health, manifests, cluster, services, run),
+            health=health,
             seconds=time.monotonic() - begun,
             findings=manifests.findings,
         )
@@ -402,12 +409,17 @@ class Stack:
     ) -> HealthReport:
         """Wait until ready; where nothing was changed and all is well, one look is enough."""
         if not changed:
-            from infometis_sdk.engine.status import status
-
-            health = status(cluster, manifests, run, simulated=self._simulated, services=services)
+            health = self._look(manifests, cluster, services, run)
             if health.ready:
                 return health
         return self._wait(manifests, cluster, services, run)
+
+    def _look(
+        self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
+    ) -> HealthReport:
+        from infometis_sdk.engine.status import status
+
+        return status(cluster, manifests, run, simulated=self._simulated, services=services)
 
     def _wait(
         self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
@@ -449,11 +461,9 @@ class Stack:
             ClusterError: the API server does not answer, or not to us.
 
         """
-        from infometis_sdk.engine.status import status
-
         run = run or Run.within(_ASK)
         manifests, cluster = self.render(), self._cluster(run)
-        health = status(cluster, manifests, run, simulated=self._simulated)
+        health = self._look(manifests, cluster, (), run)
         return attrs.evolve(health, urls=self.urls())
 
     def drift(self, *, run: Run | None = None) -> DriftReport:

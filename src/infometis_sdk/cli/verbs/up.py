@@ -26,6 +26,11 @@ __all__ = ("up",)
     default=True,
     help="With --no-check, what is not ready is shown and is no error.",
 )
+@click.option(
+    "--wait/--no-wait",
+    default=True,
+    help="With --no-wait, applies everything at once, looks once and ends.",
+)
 def up(
     options: Options,
     *,
@@ -34,6 +39,7 @@ def up(
     adopt: tuple[str, ...],
     accept_data_loss: tuple[str, ...],
     check: bool,
+    wait: bool,
 ) -> None:
     """Make or start the cluster, plan, apply, and wait until every service is ready.
 
@@ -49,6 +55,7 @@ def up(
             return stack.up(
                 services,
                 check=check,
+                wait=wait,
                 confirm=confirm,
                 adopt=adopt,
                 accept_data_loss=accept_data_loss,

@@ -151,8 +151,8 @@ def _same_map(
 def _same_value(want: Any, have: Any, tree: Mapping[str, Any], *, meta: bool) -> bool:  # noqa: ANN401
     if not tree:
         return _contained(want, have)
-    if isinstance(want, Mapping):
-        return isinstance(have, Mapping) and _same_map(want, have, tree, meta=meta)
+    if isinstance(want, (dict, Mapping)):
+        return isinstance(have, (dict, Mapping)) and _same_map(want, have, tree, meta=meta)
     if isinstance(want, Sequence) and not isinstance(want, str):
         return isinstance(have, list) and _same_list(want, have, tree)
     return False
@@ -220,7 +220,9 @@ def _zero(want: Any, *, top: bool = False) -> bool:  # noqa: ANN401 - any JSON
 
 
 def _contained(want: Any, have: Any) -> bool:  # noqa: ANN401 - any JSON
-    if isinstance(want, Mapping):
+    if isinstance(want, str):
+        return bool(want == have)
+    if isinstance(want, (dict, Mapping)):
         return isinstance(have, Mapping) and all(
             _contained(value, have[key]) if key in have else _zero(value)
             for key, value in want.items()

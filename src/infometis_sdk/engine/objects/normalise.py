@@ -89,7 +89,9 @@ def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
 
 def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
     """Copy without nulls, and without the maps and lists that only nulls kept alive."""
-    if isinstance(value, Mapping):
+    if isinstance(value, (str, int)):
+        return value
+    if isinstance(value, (dict, Mapping)):
         kept = {}
         for key, item in value.items():
             if item is None:

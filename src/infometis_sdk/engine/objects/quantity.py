@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from attrs import frozen
 
@@ -70,7 +71,11 @@ def parse(source: str | float) -> Quantity:
     if isinstance(source, bool):
         msg = f"{source!r} is not a quantity; a quantity looks like 500m, 2 or 1.5Gi"
         raise ValueError(msg)  # noqa: TRY004 - one error for everything that is no quantity
-    text = source if isinstance(source, str) else repr(source)
+    return _read(source if isinstance(source, str) else repr(source))
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Quantity:
     match = _PATTERN.fullmatch(text)
     if match is None:
         msg = f"{text!r} is not a quantity; a quantity looks like 500m, 2 or 1.5Gi"

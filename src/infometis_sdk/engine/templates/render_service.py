@@ -207,11 +207,13 @@ def _key_fault(item: Mapping[str, Any], origin: Origin, path: str) -> Fault | No
 
 def _odd_key(value: Any, path: str) -> str:  # noqa: ANN401 - JSON
     """Return where a map has a key that is not text, which JSON cannot carry."""
+    if isinstance(value, (str, int, float)):
+        return ""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if not isinstance(key, str):
                 return f"{path}.{key}".lstrip(".")
-            if found := _odd_key(item, f"{path}.{key}"):
+            if not isinstance(item, str) and (found := _odd_key(item, f"{path}.{key}")):
                 return found
     elif isinstance(value, list):
         for item in value:

@@ -30,6 +30,10 @@ def check_links(manifests: ManifestSet, out: Findings) -> None:
     links.check_endpoints()
 
 
+_Pod = tuple[Mapping[str, Any], Mapping[str, Any]]
+"""Labels and spec of the pods that a workload makes."""
+
+
 class _Links:
     """The objects of a stack by what others call them."""
 
@@ -42,12 +46,16 @@ class _Links:
         self.credentials: dict[str, Credential] = {
             c.secret: c.credential for c in manifests.credentials
         }
-        self.pods: list[tuple[str, Mapping[str, Any], Mapping[str, Any]]] = []
+        self.pods: dict[str, list[_Pod]] = {}
+        self.labelled: dict[tuple[str, str, Any], list[_Pod]] = {}
         for manifest in manifests.manifests:
             spec = podspec.pod_spec(manifest.object)
             if spec is not None:
-                metadata = mapping(podspec.pod_metadata(manifest.object))
-                self.pods.append((manifest.ref.namespace, mapping(metadata.get("labels")), spec))
+                labels = mapping(mapping(podspec.pod_metadata(manifest.object)).get("labels"))
+                where = manifest.ref.namespace
+                self.pods.setdefault(where, []).append((labels, spec))
+                for key, value in labels.items():
+                    self.labelled.setdefault((where, key, str(value)), []).append((labels, spec))
 
     def named(self, kind: str, namespace: str) -> list[str]:
         return [name for k, ns, name in self.table if k == kind and ns == namespace]
@@ -70,8 +78,13 @@ class _Links:
 
     def picked(self, namespace: str, selector: Selector) -> Iterator[Mapping[str, Any]]:
         """Yield the specs of the pods that a selector picks."""
-        for where, labels, spec in self.pods:
-            if where == namespace and selector.matches(labels):
+        candidates = self.pods.get(namespace, [])
+        if selector.labels:
+            # Any one label leaves few pods to look at, so that many Services stay linear.
+            wanted = [(namespace, key, str(value)) for key, value in selector.labels.items()]
+            candidates = min((self.labelled.get(key, []) for key in wanted), key=len)
+        for labels, spec in candidates:
+            if selector.matches(labels):
                 yield spec
 
     def check(self, manifest: Manifest) -> None:
