@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from infometis_sdk._adapters.existing import Existing
+    from infometis_sdk._adapters.kubernetes_api import open_cluster
     from infometis_sdk.model import (
         CancelToken,
         Environment,
@@ -34,12 +35,14 @@ __all__ = (
     "Service",
     "Stack",
     "Workspace",
+    "open_cluster",
 )
 
 _HOMES = {
     "Existing": "infometis_sdk._adapters.existing",
     "Stack": "infometis_sdk.workspace",
     "Workspace": "infometis_sdk.workspace",
+    "open_cluster": "infometis_sdk._adapters.kubernetes_api",
 }
 
 

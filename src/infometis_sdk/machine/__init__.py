@@ -6,6 +6,12 @@ so that a plugin may use it without paying for more.
 
 from infometis_sdk.machine.checks import Machine
 from infometis_sdk.machine.commands import Command, Done, run_command
+from infometis_sdk.machine.downloads import (
+    DownloadError,
+    Downloads,
+    Source,
+    published_digest,
+)
 from infometis_sdk.machine.files import private_folder, write_private
 from infometis_sdk.machine.listeners import Listener, listeners
 from infometis_sdk.machine.locks import hold
@@ -13,11 +19,15 @@ from infometis_sdk.machine.locks import hold
 __all__ = (
     "Command",
     "Done",
+    "DownloadError",
+    "Downloads",
     "Listener",
     "Machine",
+    "Source",
     "hold",
     "listeners",
     "private_folder",
+    "published_digest",
     "run_command",
     "write_private",
 )

@@ -16,10 +16,11 @@ import pytest
 
 from infometis_platform_embedded import Embedded
 from infometis_platform_embedded.binaries import find
-from infometis_platform_embedded.binaries.download import Downloads, Source, _digest, source
+from infometis_platform_embedded.binaries.download import download, source
 from infometis_platform_embedded.binaries.search import cache_folder
 from infometis_platform_embedded.binaries.versions import ETCD, KWOK, PARTS, target
 from infometis_sdk.errors import CancelledError, MissingPartError
+from infometis_sdk.machine import DownloadError, Downloads, Source, published_digest
 from infometis_sdk.model.run import CancelToken, Event, Run
 
 if TYPE_CHECKING:
@@ -158,8 +159,8 @@ def test_a_missing_file_is_a_reason(tmp_path: Path, site: tuple[str, Path], lost
 def test_a_site_that_is_away_costs_little_and_is_asked_once(tmp_path: Path) -> None:
     """An unreachable site is a reason for every part within 3 seconds in all."""
     began = time.monotonic()
-    downloads = Downloads(VERSION, "http://192.0.2.1:9", tmp_path, Run())
-    reasons = [downloads.get(part) for part in PARTS]
+    downloads = Downloads(Run())
+    reasons = [download(downloads, part, VERSION, "http://192.0.2.1:9", tmp_path) for part in PARTS]
     assert time.monotonic() - began < 3
     assert all("cannot be reached" in reason for reason in reasons)
 
@@ -207,10 +208,10 @@ def test_checksums_in_each_published_form() -> None:
     found = Source(url="https://x/kwok-linux-amd64", checksum="https://x/sum")
     record = {"assets": [{"name": "kwok-linux-amd64", "digest": f"sha256:{digest}"}]}
     texts = (digest, f"{digest}\n", f"{digest} *kwok-linux-amd64\n", json.dumps(record))
-    assert [_digest(text, found) for text in texts] == [digest] * 4
+    assert [published_digest(text, found) for text in texts] == [digest] * 4
     for text in ("", "<html>", f"{digest} other", json.dumps({"assets": []})):
-        with pytest.raises(Exception, match="no SHA-256"):
-            _digest(text, found)
+        with pytest.raises(DownloadError, match="no SHA-256"):
+            published_digest(text, found)
 
 
 def test_the_makers_sites_are_the_default() -> None:

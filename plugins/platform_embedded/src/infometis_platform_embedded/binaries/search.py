@@ -8,11 +8,12 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from infometis_platform_embedded.binaries.download import Downloads
+from infometis_platform_embedded.binaries.download import download
 from infometis_platform_embedded.binaries.gobuild import build
 from infometis_platform_embedded.binaries.versions import KUBERNETES_PARTS, PARTS, target
 from infometis_platform_embedded.locks import hold
 from infometis_sdk.errors import MissingPartError
+from infometis_sdk.machine import Downloads
 from infometis_sdk.model.run import Event, Run
 
 if TYPE_CHECKING:
@@ -60,9 +61,9 @@ def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
             return _result(_cached(cache) | found)
         tried.append(f"cache {cache}: lacks {', '.join(lacking)}")
         run.emit(Event(name="find part", subject=subject, state="skipped", detail=tried[-1]))
-        downloads = Downloads(settings.kubernetes, settings.mirror, cache, run)
+        downloads = Downloads(run)
         for part in lacking:
-            why = downloads.get(part)
+            why = download(downloads, part, settings.kubernetes, settings.mirror, cache)
             if why:
                 tried.append(why)
                 run.emit(Event(name="find part", subject=part, state="skipped", detail=why))
