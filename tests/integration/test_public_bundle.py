@@ -82,4 +82,6 @@ def test_a_public_bundle_deploys_twice_with_an_empty_second_plan(
     finally:
         gone = tear_down(cluster, plan_teardown(cluster, manifests, run), run)
     assert not gone.failed
-    assert not plan_teardown(cluster, manifests, run).items
+    assert not gone.warnings, "something of the stack was kept"
+    left = plan_teardown(cluster, manifests, run)
+    assert not left.items, str(left)

@@ -51,7 +51,8 @@ class Patience:
         established: the same, once there was an answer.
         connect: for TCP and TLS each.
         first_read: for an answer while there was never one.
-        read: for an answer, and between two pieces of one.
+        read: for an answer, and between two pieces of one; an API server gives up by itself after
+            60 s (``--request-timeout``), and asking a busy one twice would make it busier.
         watch: the same for watches, on which a bookmark comes about every minute.
         internal_tries: tries where the API server reports an error of its own (500).
         recovering: an API server that has just started refuses whom it does not know yet, so after
@@ -63,7 +64,7 @@ class Patience:
     established: float = 60.0
     connect: float = 3.0
     first_read: float = 10.0
-    read: float = 30.0
+    read: float = 62.0
     watch: float = 75.0
     internal_tries: int = 5
     recovering: float = 15.0

@@ -10,7 +10,7 @@ from tests.integration.engine.lab import actions, config_map, custom_kind, raw
 
 from infometis_sdk.engine.objects.inventory_id import CLUSTER_NAMESPACE, CLUSTER_PARENT
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
-from infometis_sdk.errors import DeadlineError, PlanRefusedError, StalePlanError
+from infometis_sdk.errors import DeadlineError, NotFoundError, PlanRefusedError, StalePlanError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Credential, Service
@@ -132,6 +132,30 @@ def test_something_of_others_that_comes_after_the_plan_keeps_the_namespace(lab: 
     report = tear_down(lab.cluster, made, lab.run())
     assert {str(o.ref): o.result for o in report.outcomes}[f"Namespace/{lab.namespace}"] == "kept"
     assert lab.get(lab.ref("ConfigMap", "theirs")) is not None
+
+
+def test_a_group_that_serves_nothing_any_more_keeps_no_namespace(lab: Lab) -> None:
+    """The list of API groups lags behind a definition that has just gone: nothing is in it.
+
+    An APIService that nobody answers for shows the same for as long as the test wants.
+    """
+    wanted = lab.render(raw("app", config_map("a")))
+    lab.up(wanted)
+    group = f"{lab.name}.example.com"
+    spec = {"group": group, "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1}
+    name = {"name": f"v1.{group}"}
+    kind = "apiregistration.k8s.io/v1"
+    ghost = {"apiVersion": kind, "kind": "APIService", "metadata": name, "spec": spec}
+    ref = lab.ref("APIService", name["name"], kind, scoped=False)
+    lab.write("create", ghost, "kubectl")
+    try:
+        lab.until(lambda: group in lab.cluster.read("/apis", lab.run()), "the group to be listed")
+        with pytest.raises(NotFoundError):
+            lab.cluster.read(f"/apis/{group}/v1", lab.run())
+        lab.down(wanted)
+    finally:
+        lab.write("delete", ref, "")
+    assert namespace(lab) is None
 
 
 def test_a_teardown_that_no_longer_fits_is_refused(lab: Lab) -> None:

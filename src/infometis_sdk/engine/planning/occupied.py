@@ -128,10 +128,16 @@ def _namespaced_kinds(cluster: Cluster, run: Run) -> list[tuple[str, str]]:
     """Return API version and kind of everything in namespaces that can be listed and deleted."""
     groups = json.loads(cluster.read("/apis", run)).get("groups") or ()
     paths = ["/api/v1", *(f"/apis/{g['preferredVersion']['groupVersion']}" for g in groups)]
-    answers = parallel(lambda path: cluster.read(path, run), paths, run, "looking for kinds")
+
+    def resources(path: str) -> Mapping[str, Any]:
+        try:
+            answer: Mapping[str, Any] = json.loads(cluster.read(path, run))
+        except NotFoundError:
+            return {}  # its last definition has just gone; the list of groups lags a little behind
+        return answer
+
     found = []
-    for text in answers:
-        answer = json.loads(text)
+    for answer in parallel(resources, paths, run, "looking for kinds"):
         found += [
             (answer["groupVersion"], entry["kind"])
             for entry in answer.get("resources") or ()
