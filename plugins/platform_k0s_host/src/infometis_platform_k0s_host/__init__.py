@@ -1,5 +1,5 @@
 """k0s on machines reached by SSH, or on this one."""
 
-from infometis_platform_k0s_host.settings import K0sHost
+from infometis_platform_k0s_host.settings import Host, K0sHost
 
-__all__ = ("K0sHost",)
+__all__ = ("Host", "K0sHost")
