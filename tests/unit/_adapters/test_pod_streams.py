@@ -99,7 +99,9 @@ class Peer:
                 (size,) = struct.unpack("!Q", self.file.read(8))
             mask = self.file.read(4)
             masked = self.file.read(size)
-            data = bytes(b ^ mask[i % 4] for i, b in enumerate(masked))
+            key = (mask * (len(masked) // 4 + 1))[: len(masked)]
+            unmasked = int.from_bytes(masked) ^ int.from_bytes(key)
+            data = unmasked.to_bytes(len(masked))
             opcode = head[0] & 0x0F
             if opcode == PONG:
                 self.pongs.append(data)
