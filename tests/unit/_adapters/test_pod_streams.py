@@ -201,13 +201,16 @@ def echo(peer: Peer) -> None:
 def test_bytes_go_both_ways(tmp_path: Path) -> None:
     """What one side writes the other reads, in order, of any size."""
     sent = bytes(range(256)) * 4096  # 1 MiB: far more than one frame and one socket buffer
-    with serving(tmp_path, echo) as cluster, connected(cluster) as (near, _):
+    enough = CancelToken()
+    run = Run.within(20, cancel=enough)
+    with serving(tmp_path, echo) as cluster, connected(cluster, run) as (near, _):
         writer = threading.Thread(target=near.sendall, args=(sent,))
         writer.start()
         got = b""
         while len(got) < len(sent):
             got += near.recv(65536)
         writer.join()
+        enough.cancel()  # otherwise the other side is given time for an answer
     assert got == sent
 
 
