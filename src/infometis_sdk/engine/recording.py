@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from infometis_sdk.model.audit import AuditChange, AuditEvent, AuditOutcome
+from infometis_sdk.model.audit import AuditChange, AuditOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan, PlanItem
     from infometis_sdk.model.report import Outcome
 
-__all__ = ("MOST_CHANGES", "begun", "changes_of", "ended", "outcomes_of", "overrides_of")
+__all__ = ("MOST_CHANGES", "begun", "changes_of", "outcomes_of", "overrides_of")
 
 MOST_CHANGES = 1000
 """Fields in the diff of one record; the plan's digest stands for the rest, and their number."""
@@ -56,18 +56,8 @@ def outcomes_of(outcomes: Iterable[Outcome]) -> tuple[AuditOutcome, ...]:
     )
 
 
-def begun(plan: Plan, *, kind: str, verb: str, action: str, actor: str, reason: str) -> AuditEvent:
-    """Return the record that precedes the first write of a plan.
-
-    Args:
-        plan: what will be done.
-        kind: ``write`` or ``heal``.
-        verb: such as ``apply``.
-        action: ties it to the record of its end.
-        actor: who.
-        reason: why.
-
-    """
+def begun(plan: Plan) -> dict[str, Any]:
+    """Return the fields of the record that precedes the first write of a plan."""
     changes = changes_of(plan.items)
     evidence: dict[str, object] = {"items": len(plan.items)}
     if plan.scope:
@@ -76,20 +66,12 @@ def begun(plan: Plan, *, kind: str, verb: str, action: str, actor: str, reason: 
         evidence["credentials"] = sorted(plan.credentials)
     if len(changes) > MOST_CHANGES:
         evidence["changes left out"] = len(changes) - MOST_CHANGES
-    return AuditEvent(
-        kind=kind,
-        verb=verb,
-        phase="begin",
-        action=action,
-        stack_id=plan.stack_id,
-        environment=plan.environment,
-        actor=actor,
-        reason=reason,
-        plan=plan.digest,
-        cluster_uid=plan.cluster_uid,
-        diff=changes[:MOST_CHANGES],
-        evidence=evidence,
-    )
+    return {
+        "plan": plan.digest,
+        "cluster_uid": plan.cluster_uid,
+        "diff": changes[:MOST_CHANGES],
+        "evidence": evidence,
+    }
 
 
 def overrides_of(plan: Plan, *, confirm: str = "") -> dict[str, list[str]]:
@@ -105,35 +87,3 @@ def overrides_of(plan: Plan, *, confirm: str = "") -> dict[str, list[str]]:
         ],
     }
     return {name: values[:MOST_CHANGES] for name, values in found.items() if values}
-
-
-def ended(
-    plan: Plan,
-    outcomes: Iterable[Outcome],
-    *,
-    kind: str,
-    verb: str,
-    action: str,
-    actor: str,
-    reason: str,
-    result: str,
-    release: int = 0,
-    error: str = "",
-) -> AuditEvent:
-    """Return the record that follows the last write of a plan, also where it failed."""
-    return AuditEvent(
-        kind=kind,
-        verb=verb,
-        phase="end",
-        action=action,
-        stack_id=plan.stack_id,
-        environment=plan.environment,
-        actor=actor,
-        reason=reason,
-        result=result,
-        plan=plan.digest,
-        cluster_uid=plan.cluster_uid,
-        release=release,
-        outcomes=outcomes_of(outcomes),
-        evidence={"error": error} if error else {},
-    )

@@ -35,7 +35,7 @@ from infometis_sdk.model.report import ApplyReport
 from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet
@@ -124,8 +124,22 @@ def _data(cluster: Cluster, live: Live, run: Run) -> list[PlanItem]:
     ]
 
 
-def tear_down(cluster: Cluster, plan: Plan, run: Run, *, delete_data: bool = False) -> ApplyReport:
+def tear_down(
+    cluster: Cluster,
+    plan: Plan,
+    run: Run,
+    *,
+    delete_data: bool = False,
+    before: Callable[[Plan], None] | None = None,
+) -> ApplyReport:
     """Do what :func:`plan_teardown` found; may be repeated until nothing is left.
+
+    Args:
+        cluster: the API.
+        plan: from :func:`plan_teardown`.
+        run: deadline and cancel token.
+        delete_data: see :func:`plan_teardown`.
+        before: told of the plan after every refusal has been decided.
 
     Raises:
         PlanRefusedError: the plan is blocked.
@@ -150,6 +164,8 @@ def tear_down(cluster: Cluster, plan: Plan, run: Run, *, delete_data: bool = Fal
     live = _look(job)
     if live.inventory is None and not plan.items:
         return _report(job, begun)
+    if before:
+        before(plan)
     home = [i for i in plan.items if i.ref.kind == "Namespace" and i.ref.name == plan.namespace]
     with Writer(cluster, plan.stack_id, plan.namespace, run) as writer:
         live = _look(job)
@@ -210,7 +226,7 @@ def _bookkeeping(job: Job, writer: Writer, live: Live, *, everything: bool) -> N
         write_inventory(job, writer, kept)
         return
     for obj in live.of_kind("ConfigMap"):
-        if (obj["metadata"].get("labels") or {}).get(ROLE) == "release":
+        if (obj["metadata"].get("labels") or {}).get(ROLE) in ("release", "audit"):
             _quietly(job, Write(verb="delete", ref=ObjectRef.of(obj)), writer)
     key = key_ref(job.plan.stack_id, job.plan.namespace)
     if live.get(key) is not None:

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.stack import ComposedStack, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.workspace.auditing import Audit
     from infometis_sdk.workspace.workspace import Workspace
 
 __all__ = (
@@ -159,6 +160,13 @@ class Stack:
     def _simulated(self) -> bool:
         return self._door is not None and self._door[0].simulated
 
+    @cached_property
+    def audit(self) -> Audit:
+        """The records of what was done to the stack from this machine, and by whom."""
+        from infometis_sdk.workspace.auditing import audit_of
+
+        return audit_of(self.stack_id, self.environment, self._workspace)
+
     def kubeconfig(self) -> Path:
         """Return the path of the kubeconfig; never the user's default one.
 
@@ -245,12 +253,15 @@ class Stack:
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
         return made
 
-    def apply(self, plan: Plan, *, confirm: str = "", run: Run | None = None) -> ApplyReport:
+    def apply(
+        self, plan: Plan, *, confirm: str = "", reason: str = "", run: Run | None = None
+    ) -> ApplyReport:
         """Do exactly what the plan says, or refuse; does not wait until it is ready.
 
         Args:
             plan: from :meth:`plan`, or read from a file.
             confirm: the plan's digest, where circuit breakers or a protected environment demand it.
+            reason: why, in your words, for the audit.
             run: deadline, events, cancel token.
 
         Raises:
@@ -259,7 +270,8 @@ class Stack:
 
         """
         run = run or Run.within(_UP)
-        return self._apply(plan, self._valid(), self._cluster(run), confirm, run, gated=False)
+        manifests, cluster = self._valid(), self._cluster(run)
+        return self._apply(plan, manifests, cluster, confirm, run, gated=False, reason=reason)
 
     def _apply(
         self,
@@ -270,6 +282,8 @@ class Stack:
         run: Run,
         *,
         gated: bool,
+        verb: str = "apply",
+        reason: str = "",
     ) -> ApplyReport:
         from infometis_sdk.engine.apply import apply
         from infometis_sdk.errors import ApplyError
@@ -283,16 +297,25 @@ class Stack:
         def gate(services: Sequence[str]) -> None:
             self._wait(manifests, cluster, services, run)
 
+        def before(plan: Plan) -> None:
+            plugins.before_apply(plan)
+            action.before(plan)  # last: what a plugin stops was never begun
+
+        root = self._workspace.project.root
         try:
-            report = apply(
-                cluster,
-                plan,
-                materials(manifests, self._workspace.project.root, self._in_cluster(cluster, run)),
-                run,
-                confirm=confirm,
-                gate=gate if gated else None,
-                before=plugins.before_apply,
-            )
+            with self.audit.acting(
+                plan, cluster, run, verb=verb, reason=reason, confirm=confirm
+            ) as action:
+                report = apply(
+                    cluster,
+                    plan,
+                    materials(manifests, root, self._in_cluster(cluster, run)),
+                    action.run,
+                    confirm=confirm,
+                    gate=gate if gated else None,
+                    before=before,
+                )
+                action.done(report.outcomes, release=report.release)
         except ApplyError as error:
             plugins.after_apply(plan, error.report)
             raise
@@ -300,7 +323,7 @@ class Stack:
             if plan.cluster_uid and not plan.empty:
                 self._remember(plan.cluster_uid)
         warnings = plugins.after_apply(plan, report) if not plan.empty else ()
-        return attrs.evolve(report, warnings=(*report.warnings, *warnings))
+        return attrs.evolve(report, warnings=(*report.warnings, *action.warnings, *warnings))
 
     def _remember(self, uid: str) -> None:
         chosen = self._chosen
@@ -338,6 +361,7 @@ class Stack:
         confirm: str = "",
         adopt: Sequence[str] = (),
         accept_data_loss: Sequence[str] = (),
+        reason: str = "",
         run: Run | None = None,
     ) -> UpReport:
         """Ensure the platform, plan, apply and wait until everything is ready.
@@ -350,6 +374,7 @@ class Stack:
             confirm: digest of a plan that somebody looked at.
             adopt: see :meth:`plan`.
             accept_data_loss: see :meth:`plan`.
+            reason: why, in your words, for the audit.
             run: deadline, events, cancel token.
 
         Raises:
@@ -377,7 +402,9 @@ class Stack:
                 f"'infometis apply plan.json'; or 'infometis up -e {self.name} --confirm "
                 f"{made.digest}'",
             )
-        applied = self._apply(made, manifests, cluster, confirm, run, gated=wait)
+        applied = self._apply(
+            made, manifests, cluster, confirm, run, gated=wait, verb="up", reason=reason
+        )
         try:
             if wait:
                 settled = self._settled(manifests, cluster, services, run, changed=not made.empty)
@@ -550,7 +577,12 @@ class Stack:
     # --- endings ------------------------------------------------------------------------------
 
     def down(
-        self, *, delete_data: bool = False, confirm_name: str = "", run: Run | None = None
+        self,
+        *,
+        delete_data: bool = False,
+        confirm_name: str = "",
+        reason: str = "",
+        run: Run | None = None,
     ) -> ApplyReport:
         """Delete the stack's objects; volumes and credentials stay unless ``delete_data``.
 
@@ -572,9 +604,13 @@ class Stack:
             delete_data=delete_data,
             pinned=self._pins.read(self.stack_id).cluster_uid,
         )
-        return tear_down(cluster, made, run, delete_data=delete_data)
+        # Heads that the cluster keeps go with the stack, or stay as they are.
+        with self.audit.acting(made, cluster, run, verb="down", reason=reason, keep=False) as act:
+            report = tear_down(cluster, made, run, delete_data=delete_data, before=act.before)
+            act.done(report.outcomes)
+        return attrs.evolve(report, warnings=(*report.warnings, *act.warnings))
 
-    def stop(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+    def stop(self, *, confirm_name: str = "", reason: str = "", run: Run | None = None) -> None:
         """Pause the cluster; everything stays.
 
         Raises:
@@ -586,9 +622,10 @@ class Stack:
         if not isinstance(platform, StartStop):
             msg = f"platform {self._chosen.name} cannot pause its cluster"
             raise PlatformError(msg)
-        platform.stop(run or Run.within(_ASK))
+        with self.audit.ending("stop", reason=reason):
+            platform.stop(run or Run.within(_ASK))
 
-    def destroy(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+    def destroy(self, *, confirm_name: str = "", reason: str = "", run: Run | None = None) -> None:
         """Remove the cluster that the platform made, with everything in it.
 
         Raises:
@@ -596,15 +633,17 @@ class Stack:
 
         """
         self._named("destroy", confirm_name)
-        self.platform.destroy(run or Run.within(_ASK))
-        self._door = None
-        self._pins.forget(self.stack_id)
+        with self.audit.ending("destroy", reason=reason):
+            self.platform.destroy(run or Run.within(_ASK))
+            self._door = None
+            self._pins.forget(self.stack_id)
 
-    def abandon(self, *, confirm_name: str = "", run: Run | None = None) -> None:
+    def abandon(self, *, confirm_name: str = "", reason: str = "", run: Run | None = None) -> None:
         """Forget which cluster the stack lives on; nothing is deleted anywhere."""
         del run
         self._named("abandon", confirm_name)
-        self._pins.forget(self.stack_id)
+        with self.audit.ending("abandon", reason=reason):
+            self._pins.forget(self.stack_id)
 
     def _named(self, verb: str, given: str) -> None:
         if self.environment.protected and given != self.name:

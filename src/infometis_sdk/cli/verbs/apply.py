@@ -19,7 +19,8 @@ __all__ = ("apply",)
     "file", metavar="PLAN", type=click.Path(path_type=Path, exists=True, dir_okay=False)
 )
 @choices.confirm
-def apply(options: Options, *, file: Path, confirm: str) -> None:
+@choices.reason
+def apply(options: Options, *, file: Path, confirm: str, reason: str) -> None:
     """Do exactly what a plan of 'infometis plan -o PLAN' says, or refuse.
 
     It is refused where the cluster or the project moved since it was made.
@@ -34,5 +35,5 @@ def apply(options: Options, *, file: Path, confirm: str) -> None:
     stack = session.stack(options)
     confirm = confirm or asking.confirmation(made, options)
     with session.running(options, session.APPLYING, f"apply {stack.name}", acts=True) as run:
-        report = stack.apply(made, confirm=confirm, run=run)
+        report = stack.apply(made, confirm=confirm, reason=reason, run=run)
     show(report, options)

@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from infometis_sdk.cli.options import Options
 
-__all__ = ("adopting", "confirm", "confirm_name", "service", "services")
+__all__ = ("adopting", "confirm", "confirm_name", "reason", "service", "services")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -48,6 +48,11 @@ confirm_name = click.option(
     metavar="NAME",
     default="",
     help="Name of the environment, where it is protected.",
+)
+
+
+reason = click.option(
+    "--reason", metavar="TEXT", default="", help="Why, in your words; kept in the audit."
 )
 
 

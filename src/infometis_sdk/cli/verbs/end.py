@@ -18,7 +18,10 @@ __all__ = ("abandon", "destroy", "down", "stop")
     "--destroy", "and_destroy", is_flag=True, help="Then remove the cluster that we made."
 )
 @choices.confirm_name
-def down(options: Options, *, delete_data: bool, and_destroy: bool, confirm_name: str) -> None:
+@choices.reason
+def down(
+    options: Options, *, delete_data: bool, and_destroy: bool, confirm_name: str, reason: str
+) -> None:
     """Delete the objects of the stack; volumes and credentials stay, so that up finds its data."""
     stack = session.stack(options)
     if delete_data or and_destroy:
@@ -26,43 +29,48 @@ def down(options: Options, *, delete_data: bool, and_destroy: bool, confirm_name
         what = "its cluster and all its data" if and_destroy else "all its data"
         asking.consent(f"{stack.name}: delete the stack and {what}", options)
     with session.running(options, session.UP, f"down {stack.name}", acts=True) as run:
-        report = stack.down(delete_data=delete_data, confirm_name=confirm_name, run=run)
+        report = stack.down(
+            delete_data=delete_data, confirm_name=confirm_name, reason=reason, run=run
+        )
         if and_destroy:
-            stack.destroy(confirm_name=confirm_name, run=run)
+            stack.destroy(confirm_name=confirm_name, reason=reason, run=run)
     show(report, options)
 
 
 @verb("stop", short_help="Pause the cluster that we made; everything stays.")
 @choices.confirm_name
-def stop(options: Options, *, confirm_name: str) -> None:
+@choices.reason
+def stop(options: Options, *, confirm_name: str, reason: str) -> None:
     """Pause the cluster; 'infometis up' goes on with its data."""
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "stop it", confirm_name, options)
     with session.running(options, session.APPLYING, f"stop {stack.name}", acts=True) as run:
-        stack.stop(confirm_name=confirm_name, run=run)
+        stack.stop(confirm_name=confirm_name, reason=reason, run=run)
     _done(f"{stack.name}: stopped; 'infometis up' goes on", stack.name, "stopped", options)
 
 
 @verb("destroy", short_help="Remove the cluster that we made, with all its data.")
 @choices.confirm_name
-def destroy(options: Options, *, confirm_name: str) -> None:
+@choices.reason
+def destroy(options: Options, *, confirm_name: str, reason: str) -> None:
     """Remove the cluster that the platform made, and every trace of it."""
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "destroy its cluster", confirm_name, options)
     asking.consent(f"{stack.name}: destroy its cluster and all its data", options)
     with session.running(options, session.APPLYING, f"destroy {stack.name}", acts=True) as run:
-        stack.destroy(confirm_name=confirm_name, run=run)
+        stack.destroy(confirm_name=confirm_name, reason=reason, run=run)
     _done(f"{stack.name}: destroyed", stack.name, "destroyed", options)
 
 
 @verb("abandon", short_help="Forget the stack; delete nothing.")
 @choices.confirm_name
-def abandon(options: Options, *, confirm_name: str) -> None:
+@choices.reason
+def abandon(options: Options, *, confirm_name: str, reason: str) -> None:
     """Forget on which cluster the stack lives; nothing is deleted anywhere."""
     stack = session.stack(options)
     confirm_name = asking.name_typed(stack, "abandon it", confirm_name, options)
     with session.running(options, session.ASKING, f"abandon {stack.name}", acts=True) as run:
-        stack.abandon(confirm_name=confirm_name, run=run)
+        stack.abandon(confirm_name=confirm_name, reason=reason, run=run)
     _done(f"{stack.name}: forgotten; nothing was deleted", stack.name, "abandoned", options)
 
 

@@ -21,6 +21,7 @@ __all__ = ("up",)
 @choices.services
 @choices.confirm
 @choices.adopting
+@choices.reason
 @click.option(
     "--check/--no-check",
     default=True,
@@ -38,6 +39,7 @@ def up(
     confirm: str,
     adopt: tuple[str, ...],
     accept_data_loss: tuple[str, ...],
+    reason: str,
     check: bool,
     wait: bool,
 ) -> None:
@@ -59,6 +61,7 @@ def up(
                 confirm=confirm,
                 adopt=adopt,
                 accept_data_loss=accept_data_loss,
+                reason=reason,
                 run=run,
             )
 

@@ -33,7 +33,7 @@ _HOUSEHOLD = frozenset(
 )
 """What Kubernetes puts into every namespace by itself."""
 
-_BOOKKEEPING = ("inventory", "release", "key")
+_BOOKKEEPING = ("inventory", "release", "key", "audit")
 
 _BY_PRODUCTS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"})
 """Kinds that come with others, or hold nothing for anybody once those are gone."""
