@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -13,6 +13,7 @@ from infometis_sdk.engine.objects.fieldset import (
     Path,
     display,
     entries,
+    ours,
     owned_leaves,
     proven,
 )
@@ -24,21 +25,25 @@ from infometis_sdk.engine.planning.examine import Examination, Rules, examine, s
 from infometis_sdk.engine.planning.prune import members
 from infometis_sdk.engine.reading.live import Live, observe
 from infometis_sdk.engine.reading.parallel import parallel
-from infometis_sdk.engine.writing.release import ServiceRecord, latest, read_releases
+from infometis_sdk.engine.writing.release import latest, read_releases
 from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import DriftItem, DriftReport
 
 if TYPE_CHECKING:
+    from infometis_sdk.model.release import ServiceRecord
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import Manifest, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
 
 __all__ = (
+    "Key",
     "Object",
+    "differences",
     "drift",
 )
 
+Key = tuple[str, str, str, str]
 Object = Mapping[str, Any]
 
 _LEFT_ALONE = ("a known controller holds it", "policies.drift.yield_to allows it")
@@ -70,9 +75,51 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         secrets=bool(manifests.credentials)
         or any(m.ref.kind == "Secret" for m in manifests.manifests),
     )
+    items = differences(
+        cluster,
+        manifests,
+        live,
+        run,
+        scaled=autoscaled_keys(cluster, manifests, live, run),
+        deployed=latest(read_releases(live.of_kind("ConfigMap"))),
+    )
+    items += _leftovers(manifests, live)
+    return DriftReport(
+        stack_id=manifests.stack_id,
+        items=tuple(items),
+        checked=len(manifests.manifests),
+        seconds=time.monotonic() - begun,
+        incomplete=live.incomplete,
+    )
+
+
+def differences(
+    cluster: Cluster,
+    manifests: ManifestSet,
+    live: Live,
+    run: Run,
+    *,
+    scaled: Collection[Key],
+    deployed: Mapping[str, ServiceRecord],
+) -> list[DriftItem]:
+    """Return what differs between some manifests and what was found of them.
+
+    What is proven to be as desired costs no request; the rest is dry-run.
+
+    Args:
+        cluster: the API.
+        manifests: what is desired: all of a stack, or only the objects that are looked at.
+        live: what was found.
+        run: deadline and cancel token.
+        scaled: keys of the workloads that an autoscaler drives.
+        deployed: what is known to run of each service.
+
+    Raises:
+        ClusterError: the API server does not answer, or not to us.
+
+    """
     manager = manager_of(manifests.stack_id)
-    scaled = autoscaled_keys(cluster, manifests, live, run)
-    deployed = latest(read_releases(live.of_kind("ConfigMap")))
+    policy = manifests.environment.policies.drift
     wanted = [
         without_scaled_replicas(obj, live.get(m.ref), manager, autoscaled=m.ref.key in scaled)
         for m, obj in zip(manifests.manifests, desired_objects(manifests, live), strict=True)
@@ -84,32 +131,24 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         if have is None:
             return [_missing(manifest, manifests, deployed)]
         if proven(obj, have, manager):
-            foreign = tuple(additions(obj, have, manager, manifests.environment.policies.drift))
+            foreign = tuple(additions(obj, have, manager, policy))
             return list(_foreign(manifest, have, foreign))
         run.check("looking for drift")
         rules = Rules(
             manager=manager,
-            policy=manifests.environment.policies.drift,
+            policy=policy,
             protected=manifests.environment.protected,
             autoscaled=manifest.ref.key in scaled,
         )
         found = examine(cluster, obj, have, rules, run)
-        differences = _differences(manifest, obj, have, found, manager)
+        items = _differences(manifest, obj, have, found, manager)
         return [
-            *(_dated(cluster, item, have, manager, run) for item in differences),
+            *(_dated(cluster, item, have, manager, run) for item in items),
             *_foreign(manifest, have, found.foreign),
         ]
 
     pairs = list(zip(manifests.manifests, wanted, strict=True))
-    items = [item for found in parallel(look, pairs, run, "looking for drift") for item in found]
-    items += _leftovers(manifests, live)
-    return DriftReport(
-        stack_id=manifests.stack_id,
-        items=tuple(items),
-        checked=len(pairs),
-        seconds=time.monotonic() - begun,
-        incomplete=live.incomplete,
-    )
+    return [item for found in parallel(look, pairs, run, "looking for drift") for item in found]
 
 
 def _missing(
@@ -166,19 +205,22 @@ def _foreign(
 def _differences(
     manifest: Manifest, obj: Object, have: Object, found: Examination, manager: str
 ) -> Iterator[DriftItem]:
+    state = _state(obj, have, manager)
     if found.problems and not found.changes:
         yield DriftItem(
             ref=manifest.ref,
             service=manifest.service,
-            state=state_of(obj, have),
+            state=state,
             live="; ".join(found.problems),
         )
     held = {decision.path: decision for decision in found.decisions}
     left_alone = {path for path, decision in held.items() if decision.why in _LEFT_ALONE}
     shown: set[str] = set()
     for change in found.changes:
-        if change.path == _QUIET or change.path in left_alone:
+        if change.path in left_alone:
             continue
+        if change.path == _QUIET and (state != "drift" or len(found.changes) > 1):
+            continue  # it follows from the others
         shown.add(change.path)
         decision = held.get(change.path)
         owner = _owner(have, change.path, manager)
@@ -186,14 +228,14 @@ def _differences(
             ref=manifest.ref,
             service=manifest.service,
             # A field that somebody else holds has drifted, also where desired moved meanwhile.
-            state="drift" if decision else state_of(obj, have),
+            state="drift" if decision else state,
             path=change.path,
             desired=_text(manifest, change.path, change.new),
             live=_text(manifest, change.path, change.old),
             manager=(decision.manager if decision else owner.label if owner else "")
-            if decision or state_of(obj, have) == "drift"
+            if decision or state == "drift"
             else "",
-            time=owner.time if owner and (decision or state_of(obj, have) == "drift") else "",
+            time=owner.time if owner and (decision or state == "drift") else "",
         )
     for path, decision in held.items():
         # Yielded to somebody unknown: not undone, but drift all the same.
@@ -214,11 +256,23 @@ def _differences(
         yield DriftItem(
             ref=manifest.ref,
             service=manifest.service,
-            state=state_of(obj, have),
+            state=state,
             path="metadata.managedFields",
             desired=f"owned by {manager}",
             live="owned in part by others",
         )
+
+
+def _state(obj: Object, have: Object, manager: str) -> str:
+    """Tell drift from a desire that moved, by the digest that we left on the object.
+
+    Where somebody else wrote or removed that digest it says nothing, and that itself is drift.
+    """
+    marks = ours(have, manager)
+    left = ((marks or {}).get("f:metadata") or {}).get("f:annotations") or {}
+    if marks is not None and f"f:{DIGEST}" not in left:
+        return "drift"
+    return state_of(obj, have)
 
 
 def _owner(have: Object, path: str, manager: str) -> Owner | None:
