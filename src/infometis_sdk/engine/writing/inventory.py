@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.reference import ObjectRef
 
 __all__ = (
+    "DOWN",
     "FORMAT",
     "GROUP_KINDS",
     "ID",
@@ -42,6 +43,8 @@ TOOLING = "applyset.kubernetes.io/tooling"
 GROUP_KINDS = "applyset.kubernetes.io/contains-group-kinds"
 NAMESPACES = "applyset.kubernetes.io/additional-namespaces"
 FORMAT = "infometis.io/inventory/v1"
+DOWN = "down"
+"""Key of :attr:`Inventory.volatile`: since when the stack is being taken down."""
 
 KindAt = tuple[str, str, str, bool]
 """API version, kind, namespace (empty when cluster-scoped), and whether it is a singleton."""
@@ -76,6 +79,15 @@ class Inventory:
     cluster_uid: str = ""
     release: int = 0
     volatile: Mapping[str, str] = field(factory=dict)
+
+    @property
+    def down(self) -> bool:
+        """Whether the stack was, or is being, taken down; the next apply forgets it."""
+        return DOWN in self.volatile
+
+    def going_down(self, time: str) -> Inventory:
+        """Return the inventory of a stack that is taken down from that time on."""
+        return attrs.evolve(self, volatile={**self.volatile, DOWN: time})
 
     def with_kinds(self, kinds: Iterable[KindAt]) -> Inventory:
         """Return the inventory that covers these kinds too: what is written ahead of an apply."""
