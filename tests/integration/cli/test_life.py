@@ -60,6 +60,22 @@ def test_up_twice_then_down(run: Command) -> None:
     assert kinds == {"Namespace", "Secret"}
 
 
+def test_up_need_not_wait(run: Command, project: Path) -> None:
+    """``up --no-wait`` applies everything and says how it is now; not ready yet is no error."""
+    for template in project.glob("services/*/templates/all.yaml.j2"):
+        # No node has this label, so no pod will ever run.
+        placed = template.read_text().replace(
+            "      containers:", "      nodeSelector: {nowhere: here}\n      containers:"
+        )
+        template.write_text(placed)
+    done = run("up", "--no-wait", "--output", "json")
+    assert done.returncode == 0
+    said = _json(done)
+    assert said["changed"] is True
+    assert {outcome["result"] for outcome in said["apply"]["outcomes"]} == {"applied"}
+    assert "progressing" in {item["state"] for item in said["health"]["items"]}
+
+
 def test_a_saved_plan_is_what_is_applied(run: Command, project: Path) -> None:
     """``plan -o`` then ``apply`` does exactly that; once the cluster moved, it is refused."""
     assert run("up", "-q").returncode == 0
