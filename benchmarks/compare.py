@@ -115,6 +115,7 @@ def main() -> None:
             )
             for number in range(bench.repeat):
                 _ours(bench, number)
+                _bare(bench, number)
                 if bench.kubectl:
                     _with_kubectl(bench, number)
                 if bench.helm:
@@ -206,6 +207,28 @@ def _timed(bench: Bench, what: str, function: Callable[[], Any]) -> Any:  # noqa
     result = function()
     bench.note(what, time.perf_counter() - begun)
     return result
+
+
+def _bare(bench: Bench, number: int) -> None:
+    """Send the bare objects, eight at once and nothing else: what the API server itself takes."""
+    from infometis_sdk._adapters.kubernetes_api import open_cluster
+    from infometis_sdk.engine.reading.parallel import parallel
+    from infometis_sdk.model.reference import ObjectRef
+    from infometis_sdk.ports.cluster import Write
+
+    cluster, run = open_cluster(bench.access), im.Run.within(600)
+    name = f"bare-{bench.count}-{number}"
+    space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    cluster.write(Write(verb="create", ref=ObjectRef.of(space), body=space, manager="bare"), run)
+    objects = [
+        {**obj, "metadata": {**obj["metadata"], "namespace": name}} for obj in mixed(bench.count)
+    ]
+    writes = [Write(verb="apply", ref=ObjectRef.of(o), body=o, manager="bare") for o in objects]
+    _timed(
+        bench,
+        "bare applies, 8 at once",
+        lambda: parallel(lambda write: cluster.write(write, run), writes, run, "applying"),
+    )
 
 
 def _with_kubectl(bench: Bench, number: int) -> None:
