@@ -37,7 +37,7 @@
     ├── DeadlineError                   5   the time for the whole verb is used up
     └── CancelledError                  130 the caller's token stopped the verb at a safe point
 
-Exit code 6 (drift found) belongs to a result, not to an error.
+Exit codes 6 (drift found) and 7 (the audit was tampered with) belong to results, not to errors.
 Messages start in lower case, have no full stop, and name the thing and the value;
 ``hint`` says what to do about it.
 """

@@ -7,6 +7,7 @@ import click
 from infometis_sdk.cli.options import shared_options
 from infometis_sdk.cli.verbs import (
     apply,
+    audit,
     check,
     completion,
     credentials,
@@ -42,6 +43,7 @@ _SECTIONS = {
         look.status,
         look.drift,
         look.urls,
+        audit.audit,
         credentials.credentials,
         logs.logs,
         forward.forward,
@@ -65,6 +67,7 @@ Exit codes:
     4  no cluster: it cannot be made or reached, or a request failed
     5  applied in part, not ready, or out of time
     6  drift found
+    7  the audit was tampered with
   130  cancelled
   141  nobody reads our output any more
 """

@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from infometis_sdk.model.report import Outcome
     from infometis_sdk.ports.audit import AuditSink
     from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("Action", "Audit", "audit_of")
+__all__ = ("Action", "Audit", "audit_of", "verify_audit")
 
 _KEEPING = 20.0
 
@@ -55,6 +56,39 @@ def audit_of(stack_id: str, environment: Environment, workspace: Workspace) -> A
         file=AuditFile(workspace.state_dir / "audit"),
         make_sinks=sinks,
     )
+
+
+def verify_audit(stack: Stack, head: str, run: Run, *, offline: bool) -> AuditReport:
+    """Verify the records of a stack against the heads that are kept elsewhere."""
+    from infometis_sdk.engine.writing.audit_heads import read_heads
+
+    heads: dict[str, Sequence[AuditHead]] = {}
+    notes = []
+    if head:
+        heads["the head that was given"] = (parse_head(head, stack.stack_id),)
+    if not offline:
+        try:
+            cluster = stack._cluster(run)  # noqa: SLF001 - the stack's own door
+            namespace = stack.compose().namespace
+            heads["the cluster"] = read_heads(cluster, stack.stack_id, namespace, run)
+        except InfometisError as error:
+            notes.append(f"the cluster was not asked for its heads: {error.message}")
+    return stack.audit.verify(heads, notes=notes)
+
+
+def parse_head(text: str, stack_id: str) -> AuditHead:
+    """Read a head as it is printed.
+
+    Raises:
+        AuditError: it is none.
+
+    """
+    chain, _, rest = text.strip().partition("/")
+    number, _, digest = rest.partition("/")
+    if not (chain and number.isdigit() and digest.startswith("sha256:")):
+        msg = f"{text!r} is no head of an audit"
+        raise AuditError(msg, hint="it looks like CHAIN/NUMBER/sha256:…")
+    return AuditHead(stack_id=stack_id, chain=chain, sequence=int(number), hash=digest)
 
 
 class Audit:
@@ -375,6 +409,7 @@ class Action:
             )
         except AuditError as trouble:
             self.warnings.append(f"its end is not in the audit: {trouble.message}")
+        self._within.emit(Event(name="audit", subject="head", detail=str(self.head)))
 
     def _record(self, kind: str, **fields: Any) -> None:  # noqa: ANN401 - fields of AuditEvent
         self.head = self._audit.record(kind, **self._fields, **fields).head

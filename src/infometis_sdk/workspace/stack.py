@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infometis_sdk.engine.forward import Forward
+    from infometis_sdk.model.audit_report import AuditReport
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.plan import Plan
@@ -166,6 +167,24 @@ class Stack:
         from infometis_sdk.workspace.auditing import audit_of
 
         return audit_of(self.stack_id, self.environment, self._workspace)
+
+    def verify_audit(
+        self, *, head: str = "", offline: bool = False, run: Run | None = None
+    ) -> AuditReport:
+        """Find every audit record that was removed, changed, reordered or cut off.
+
+        Args:
+            head: one that was printed earlier, ``CHAIN/NUMBER/HASH``.
+            offline: do not ask the cluster for the heads that it keeps.
+            run: deadline, events, cancel token.
+
+        Raises:
+            AuditError: the records cannot be read.
+
+        """
+        from infometis_sdk.workspace.auditing import verify_audit
+
+        return verify_audit(self, head, run or Run.within(_ASK), offline=offline)
 
     def kubeconfig(self) -> Path:
         """Return the path of the kubeconfig; never the user's default one.
