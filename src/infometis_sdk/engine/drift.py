@@ -8,15 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.objects.fieldset import (
-    Owner,
-    Path,
-    display,
-    entries,
-    ours,
-    owned_leaves,
-    proven,
-)
+from infometis_sdk.engine.objects.fieldset import Owner, Path, display, ours, proven
 from infometis_sdk.engine.objects.marks import DIGEST, manager_of
 from infometis_sdk.engine.plan import desired_objects, learn
 from infometis_sdk.engine.planning.autoscaling import autoscaled_keys, without_scaled_replicas
@@ -25,8 +17,8 @@ from infometis_sdk.engine.planning.examine import Examination, Rules, examine, s
 from infometis_sdk.engine.planning.prune import members
 from infometis_sdk.engine.reading.live import Live, observe
 from infometis_sdk.engine.reading.parallel import parallel
+from infometis_sdk.engine.reading.writers import last_writer, scaled_at
 from infometis_sdk.engine.writing.release import latest, read_releases
-from infometis_sdk.errors import ClusterError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import DriftItem, DriftReport
 
@@ -81,7 +73,7 @@ def drift(cluster: Cluster, manifests: ManifestSet, run: Run) -> DriftReport:
         live,
         run,
         scaled=autoscaled_keys(cluster, manifests, live, run),
-        deployed=latest(read_releases(live.of_kind("ConfigMap"))),
+        deployed=latest(read_releases(live.of_kind("ConfigMap"))[0]),
     )
     items += _leftovers(manifests, live)
     return DriftReport(
@@ -223,7 +215,7 @@ def _differences(
             continue  # it follows from the others
         shown.add(change.path)
         decision = held.get(change.path)
-        owner = _owner(have, change.path, manager)
+        owner = last_writer(have, change.path, manager)
         yield DriftItem(
             ref=manifest.ref,
             service=manifest.service,
@@ -240,7 +232,7 @@ def _differences(
     for path, decision in held.items():
         # Yielded to somebody unknown: not undone, but drift all the same.
         if path not in shown and path not in left_alone:
-            owner = _owner(have, path, manager)
+            owner = last_writer(have, path, manager)
             yield DriftItem(
                 ref=manifest.ref,
                 service=manifest.service,
@@ -275,46 +267,10 @@ def _state(obj: Object, have: Object, manager: str) -> str:
     return state_of(obj, have)
 
 
-def _owner(have: Object, path: str, manager: str) -> Owner | None:
-    """Return the newest writer other than us of a path that is written for people."""
-    for owner in sorted(entries(have), key=lambda o: o.time, reverse=True):
-        if owner.manager == manager and owner.operation == "Apply" and not owner.subresource:
-            continue
-        if owner.subresource == "status":
-            continue
-        for held, _ in owned_leaves(have, owner.fields):
-            text = display(held, have)
-            if path == text or path.startswith((text + ".", text + "[")):
-                return owner
-    return None
-
-
-_SCALING = frozenset({"SuccessfulCreate", "SuccessfulDelete", "ScalingReplicaSet"})
-
-
 def _dated(cluster: Cluster, item: DriftItem, have: Object, manager: str, run: Run) -> DriftItem:
-    """Date a change of scale, for which the API server records who, but not when.
-
-    The controller's own events tell when it acted on it; without them the change is at least
-    later than our last apply.
-    """
     if item.time or not item.manager.endswith("/scale"):
         return item
-    selector = f"involvedObject.kind={item.ref.kind},involvedObject.name={item.ref.name}"
-    try:
-        events = cluster.list("v1", "Event", run, namespace=item.ref.namespace, fields=selector)
-    except ClusterError:
-        events = ()
-    times = [
-        event.get("lastTimestamp") or event.get("eventTime") or ""
-        for event in events
-        if event.get("reason") in _SCALING
-    ]
-    newest = max(times, default="")
-    ours = next((o.time for o in entries(have) if o.manager == manager and o.time), "")
-    if newest > ours:
-        return attrs.evolve(item, time=f"{newest} (by its events)")
-    return attrs.evolve(item, time=f"after {ours}") if ours else item
+    return attrs.evolve(item, time=scaled_at(cluster, item.ref, have, manager, run))
 
 
 def _text(manifest: Manifest, path: str, value: Any) -> str:  # noqa: ANN401 - any leaf

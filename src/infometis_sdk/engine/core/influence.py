@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.parameter import Influence
     from infometis_sdk.model.service import Service
 
-__all__ = ("changed_parameters", "check_influence", "influence", "uncovered")
+__all__ = ("changed_parameters", "check_influence", "declaring", "influence", "uncovered")
 
 _Key = tuple[str, str]
 
@@ -87,6 +87,31 @@ def check_influence(
             legal = f"affects: [+ {kind}/{name}]"
         faults.append(Fault(message=message, origin=origin, path=where, legal=legal))
     return faults
+
+
+def declaring(
+    service: Service, names: Sequence[str], obj: _Key, path: str = "", key: str = ""
+) -> tuple[str, ...]:
+    """Return those of the parameters that declare a place.
+
+    Args:
+        service: whose parameters they are.
+        names: of the parameters that come into question.
+        obj: kind and name.
+        path: field path; empty for the coming and going of the object.
+        key: key of the configuration file at ``path``; empty for a plain value.
+
+    """
+    kind, name = obj
+
+    def says(item: Influence) -> bool:
+        if item.kind != kind or not _glob(item.name, name) or item.presence is bool(path):
+            return False
+        if not path:
+            return True
+        return paths.matches(item.path, path) and (not item.key or _covers(item.key, key))
+
+    return tuple(n for n in names if any(says(i) for i in service.parameters[n].affects))
 
 
 def uncovered(

@@ -173,22 +173,30 @@ def _rank(decision: Decision) -> int:
 
 
 def additions(
-    desired: Mapping[str, Any], live: Mapping[str, Any], manager: str, policy: DriftPolicy
+    desired: Mapping[str, Any],
+    live: Mapping[str, Any],
+    manager: str,
+    policy: DriftPolicy,
+    *,
+    trusted: tuple[str, ...] = _SYSTEM,
 ) -> Iterator[tuple[Path, Owner, Any]]:
     """Yield what others added to an object of ours: path, who, and the live value.
 
     A list item or a structure that is all theirs is one addition, not one for each of its leaves.
     What the API server's own controllers keep, what ``policies.drift.yield_to`` allows, the
     annotation with which ``kubectl rollout restart`` restarts pods, and known noise are none.
+
+    ``trusted`` are the names whose additions are never told; a name is self-declared,
+    so a proof trusts none and judges by the path.
     """
     others = [
         owner
         for owner in entries(live)
         if not (owner.manager == manager and owner.operation == "Apply" and not owner.subresource)
     ]
-    fixed = [o.fields for o in others if o.subresource or _like(o.manager, _SYSTEM)]
+    fixed = [o.fields for o in others if o.subresource or _like(o.manager, trusted)]
     for owner in others:
-        if owner.subresource or _like(owner.manager, _SYSTEM):
+        if owner.subresource or _like(owner.manager, trusted):
             continue
         node = _Node(
             tree=owner.fields, have=live, want=desired, mine=ours(live, manager), fixed=tuple(fixed)
