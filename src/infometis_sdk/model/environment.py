@@ -11,7 +11,9 @@ from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.secret import SecretRef
 
 __all__ = (
+    "DRIFT_ACTIONS",
     "FOREIGN_ACTIONS",
+    "IMAGE_POLICIES",
     "MODES",
     "POD_SECURITY_LEVELS",
     "AuditPolicy",
@@ -22,10 +24,13 @@ __all__ = (
     "Policies",
     "PrunePolicy",
     "RegistryPolicy",
+    "ReleasePolicy",
 )
 
 MODES = ("independent", "shared")
+DRIFT_ACTIONS = ("report", "heal", "heal-except")
 FOREIGN_ACTIONS = ("keep", "remove")
+IMAGE_POLICIES = ("any", "locked")
 POD_SECURITY_LEVELS = ("privileged", "baseline", "restricted")
 
 
@@ -53,12 +58,18 @@ class DriftPolicy:
     """What is done about fields that others added or changed.
 
     Attributes:
+        action: what a guard does about drift by itself: ``report``, ``heal``,
+            or ``heal-except`` what ``exceptions`` name.
+        exceptions: what is reported and never healed: services, objects ``Kind/name`` or fields
+            ``Kind/name:path``; ``*`` stands for anything.
         foreign: ``keep`` (show them) or ``remove`` (the next apply takes them away).
         yield_to: ``manager:subresource:path`` triples of controllers whose fields we leave alone;
             manager names are self-declared and prove nothing, so all three must match.
 
     """
 
+    action: str = "report"
+    exceptions: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     foreign: str = "keep"
     yield_to: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
@@ -108,6 +119,19 @@ class RegistryPolicy:
 
 
 @frozen(kw_only=True)
+class ReleasePolicy:
+    """How long Releases are kept.
+
+    Attributes:
+        keep: so many of the newest stay in the cluster, at least 1;
+            what runs stays however old it is.
+
+    """
+
+    keep: int = 10
+
+
+@frozen(kw_only=True)
 class Policies:
     """Policies of an environment.
 
@@ -117,6 +141,9 @@ class Policies:
         resource_quota: ``hard`` of a ResourceQuota for the namespace; empty for none.
         validate: ``module:function`` of functions called with the ManifestSet;
             they yield faults.
+        images: ``any``, or ``locked``: every image must be pinned by digest,
+            in its descriptor or by ``infometis lock --images``.
+        releases: how long Releases are kept.
         audit: who gets a copy of each audit record.
 
     """
@@ -128,6 +155,8 @@ class Policies:
     pod_security: str = ""
     resource_quota: Mapping[str, str] = field(factory=dict)
     validate: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    images: str = "any"
+    releases: ReleasePolicy = ReleasePolicy()
 
 
 @frozen(kw_only=True)

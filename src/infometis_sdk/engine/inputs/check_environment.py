@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.inputs.patches import path_fault
 from infometis_sdk.engine.objects import quantity
-from infometis_sdk.model.environment import FOREIGN_ACTIONS, POD_SECURITY_LEVELS
+from infometis_sdk.model.environment import (
+    DRIFT_ACTIONS,
+    FOREIGN_ACTIONS,
+    IMAGE_POLICIES,
+    POD_SECURITY_LEVELS,
+)
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.secret import SecretRef
 
@@ -47,6 +52,7 @@ def environment_faults(project: Project, environment: Environment) -> tuple[Faul
         *_credential_faults(project, environment),
         *(fault for fault in patches if fault is not None),
         *_policy_faults(environment),
+        *_drift_faults(environment),
     )
 
 
@@ -80,11 +86,25 @@ def _keys(credential: Credential) -> tuple[str, ...]:
     return (*_KEYS.get(credential.type, ()), *credential.derived)
 
 
+def _drift_faults(environment: Environment) -> Iterator[Fault]:
+    drift = environment.policies.drift
+    if (drift.action == "heal-except") != bool(drift.exceptions):
+        found = f"action: {drift.action}, {len(drift.exceptions)} exceptions"
+        yield _fault(environment, "policies.drift.exceptions", "fits no other action",
+                     found=found, legal="action: heal-except, and what is excepted")  # fmt: skip
+    for index, triple in enumerate(drift.yield_to):
+        if not _YIELD.fullmatch(triple):
+            yield _fault(environment, f"policies.drift.yield_to[{index}]", "not a triple",
+                         found=repr(triple), legal="manager:subresource:path")  # fmt: skip
+
+
 def _policy_faults(environment: Environment) -> Iterator[Fault]:
     policies = environment.policies
     for path, word, legal in (
         ("policies.pod_security", policies.pod_security, POD_SECURITY_LEVELS),
+        ("policies.drift.action", policies.drift.action, DRIFT_ACTIONS),
         ("policies.drift.foreign", policies.drift.foreign, FOREIGN_ACTIONS),
+        ("policies.images", policies.images, IMAGE_POLICIES),
     ):
         if word and word not in legal:
             yield _fault(environment, path, f"unknown word {word!r}", legal=", ".join(legal),
@@ -96,10 +116,9 @@ def _policy_faults(environment: Environment) -> Iterator[Fault]:
     if not 0 <= prune.max_percent <= 100:  # noqa: PLR2004 - per cent
         yield _fault(environment, "policies.prune.max_percent", "is out of bounds",
                      found=str(prune.max_percent), legal="0 to 100")  # fmt: skip
-    for index, triple in enumerate(policies.drift.yield_to):
-        if not _YIELD.fullmatch(triple):
-            yield _fault(environment, f"policies.drift.yield_to[{index}]", "not a triple",
-                         found=repr(triple), legal="manager:subresource:path")  # fmt: skip
+    if policies.releases.keep < 1:
+        yield _fault(environment, "policies.releases.keep", "is out of bounds",
+                     found=str(policies.releases.keep), legal="1 or more")  # fmt: skip
     for index, function in enumerate(policies.validate):
         if not _FUNCTION.fullmatch(function):
             yield _fault(environment, f"policies.validate[{index}]", "names no function",
