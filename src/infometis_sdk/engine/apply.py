@@ -26,19 +26,21 @@ from infometis_sdk.engine.writing.bookkeeping import (
     open_release,
     write_inventory,
 )
+from infometis_sdk.engine.writing.credentials import reader_hash
 from infometis_sdk.engine.writing.established import wait_established
 from infometis_sdk.engine.writing.fill import ensure_credentials, payload_of, prepare
 from infometis_sdk.engine.writing.inventory import kinds_of
 from infometis_sdk.engine.writing.job import REMOVING, Job, Materials
 from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.engine.writing.perform import perform
-from infometis_sdk.engine.writing.release import Release, read_releases
+from infometis_sdk.engine.writing.release import read_releases
 from infometis_sdk.engine.writing.shared import write_singletons
 from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import (
     ApplyError,
     InfometisError,
     PlanRefusedError,
+    RefusedError,
     StalePlanError,
     WrongClusterError,
 )
@@ -48,6 +50,7 @@ from infometis_sdk.model.run import Run
 if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan, PlanItem
     from infometis_sdk.model.reference import ObjectRef
+    from infometis_sdk.model.release import Release
     from infometis_sdk.ports.cluster import Cluster
 
 __all__ = (
@@ -111,16 +114,16 @@ def apply(
                 _stage(job, writer, materials, prepared, stage, last=last)
                 if last:
                     status = "failed" if job.progress.unfinished else "deployed"
-                    close_release(job, writer, status)
+                    close_release(job, writer, materials, status)
             except InfometisError:
-                close_release(job, writer, "failed")
+                close_release(job, writer, materials, "failed")
                 raise
         if gate and not last:
-            _await_needs(job, gate, _gates(job, stages[number + 1], stage))
+            _await_needs(job, gate, materials, _gates(job, stages[number + 1], stage))
     return _ended(job, begun)
 
 
-def _await_needs(job: Job, gate: Gate, services: Sequence[str]) -> None:
+def _await_needs(job: Job, gate: Gate, materials: Materials, services: Sequence[str]) -> None:
     """Wait for what the next stage needs; where it does not become ready, the Release says so."""
     if not services:
         return
@@ -128,7 +131,7 @@ def _await_needs(job: Job, gate: Gate, services: Sequence[str]) -> None:
         gate(services)
     except InfometisError:
         with Writer(job.cluster, job.plan.stack_id, job.plan.namespace, Run.within(10)) as writer:
-            close_release(job, writer, "failed")
+            close_release(job, writer, materials, "failed")
         raise
 
 
@@ -253,8 +256,10 @@ def _stage(
         job.run,
     )
     refuse_moved(looked, live)
-    releases = read_releases(live.of_kind("ConfigMap"))
-    inventory = inventory_ahead(plan, live, materials.sdk_version)
+    releases, damaged = read_releases(live.of_kind("ConfigMap"))
+    if damaged:
+        raise RefusedError("; ".join(damaged), hint="nothing was changed by this step")
+    inventory = inventory_ahead(plan, live, materials.record.sdk)
     if first:
         progress.earlier = releases
         open_release(job, writer, materials, inventory)
@@ -266,6 +271,9 @@ def _stage(
         if used := [*_singletons(plan), *_given_up(plan)]:
             write_singletons(job, writer, used)
     filling = ensure_credentials(job, writer, materials, live, prepared)
+    progress.hashes |= {
+        name: reader_hash(filling.key, {name: data}) for name, data in filling.data.items()
+    }
     work = [(item, payload_of(item, materials, filling)) for item in stage]
     for wave in waves(work):
         perform_wave(job, writer, wave, live)

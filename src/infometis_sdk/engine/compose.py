@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.project import Project
     from infometis_sdk.model.service import Service
 
-__all__ = ("compose", "derived_stack_id")
+__all__ = ("compose", "compose_core", "derived_stack_id", "home_namespace")
 
 _STACK_ID_MAX = 40
 _LABEL_MAX = 63
@@ -92,17 +92,7 @@ def compose(
         (2, 'demo-dev')
 
     """
-    faults = [fault for service in project.services.values() for fault in faults_of(service)]
-    faults += [
-        Fault(
-            message=f"service {service.name!r} is listed under the name {name!r}",
-            origin=service.origin,
-            path=f"services.{name}",
-            legal="one name",
-        )
-        for name, service in project.services.items()
-        if name != service.name
-    ]
+    faults = _service_faults(project)
     faults += _environment_faults(project, environment)
     layers = _layers(project, environment)
     for layer in layers:
@@ -121,10 +111,53 @@ def compose(
         project=project.name,
         environment=environment,
         stack_id=environment.stack_id or derived_stack_id(project, environment),
-        namespace=environment.namespace or _label(f"{project.name}-{environment.name}", _LABEL_MAX),
+        namespace=home_namespace(project, environment),
         services=tuple(composed[name] for name in order),
         lock=project.lock,
     )
+
+
+def compose_core(project: Project) -> tuple[ComposedService, ...]:
+    """Compose the core parameters alone, which no environment may set.
+
+    Returns:
+        Every service with the values of its core parameters, by name.
+
+    Raises:
+        ProjectError: every fault of the services, the project layer and the modes.
+
+    """
+    environment = Environment("core")
+    layers = _layers(project, environment)
+    faults = _service_faults(project)
+    for layer in layers:
+        faults += _name_faults(project, layer)
+    faults += _other_mode_faults(project, environment)
+    faults += dependency_order(project.services)[1]
+    composed = []
+    for _, service in sorted(project.services.items()):
+        core = {name: p for name, p in service.parameters.items() if p.scope == "core"}
+        made, found = _compose_service(attrs.evolve(service, parameters=core), layers, {})
+        composed.append(attrs.evolve(made, service=service))
+        faults += found
+    if errors := [fault for fault in faults if fault.level == "error"]:
+        raise ProjectError(errors)
+    return tuple(composed)
+
+
+def _service_faults(project: Project) -> list[Fault]:
+    faults = [fault for service in project.services.values() for fault in faults_of(service)]
+    faults += [
+        Fault(
+            message=f"service {service.name!r} is listed under the name {name!r}",
+            origin=service.origin,
+            path=f"services.{name}",
+            legal="one name",
+        )
+        for name, service in project.services.items()
+        if name != service.name
+    ]
+    return faults
 
 
 def derived_stack_id(project: Project, environment: Environment) -> str:
@@ -137,6 +170,18 @@ def derived_stack_id(project: Project, environment: Environment) -> str:
 
     """
     return _label(f"{project.id or project.name}-{environment.name}", _STACK_ID_MAX)
+
+
+def home_namespace(project: Project, environment: Environment) -> str:
+    """Return the namespace of an environment, also where it does not write one.
+
+    Example:
+        >>> from infometis_sdk.model import Environment, Project
+        >>> home_namespace(Project(name="demo", id="demo-7f3a"), Environment("dev"))
+        'demo-dev'
+
+    """
+    return environment.namespace or _label(f"{project.name}-{environment.name}", _LABEL_MAX)
 
 
 def _label(text: str, limit: int) -> str:

@@ -30,7 +30,7 @@ from infometis_sdk.engine.writing.credentials import (
     reader_hash,
     secret_data,
 )
-from infometis_sdk.engine.writing.release import Release, latest, read_releases
+from infometis_sdk.engine.writing.release import latest, read_releases
 from infometis_sdk.errors import WrongClusterError
 from infometis_sdk.model.plan import Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
@@ -39,6 +39,7 @@ from infometis_sdk.model.report import plain
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from infometis_sdk.model.release import Release
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import Manifest, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
@@ -143,10 +144,11 @@ def plan(
     unchanged += len(found) - len(items)
     items, volume_problems = grow(cluster, items, live, run)
     remains = Remains(cluster, manifests, live, run)
-    releases = read_releases(live.of_kind("ConfigMap"))
+    releases, damaged = read_releases(live.of_kind("ConfigMap"))
     deployed = remains.deployed(latest(releases))
     services = {n: s for n, s in manifests.services.items() if not scope or n in scope}
     problems = [
+        *damaged,
         *guard(deployed, services),
         *volume_problems,
         *remains.lost_credentials(services, consent.data_loss),
@@ -159,7 +161,7 @@ def plan(
         items += [_renamed(item, renamed) for item in pruned.items]
         problems += [*pruned.problems, *refusals]
         kept, confirm = pruned.kept, pruned.confirm
-    unfinished = "" if scope else _unfinished(live, releases)
+    unfinished = "" if scope else _unfinished(live, releases, manifests)
     if not uid and (items or unfinished):
         uid = cluster_uid(cluster, run)
     key = key_of(live.get(key_ref(manifests.stack_id, manifests.namespace)))
@@ -253,12 +255,21 @@ def _in_scope(manifests: ManifestSet, scope: tuple[str, ...]) -> ManifestSet:
     )
 
 
-def _unfinished(live: Live, releases: Sequence[Release]) -> str:
-    """Say what is left to be recorded of an apply that died after its last object, or failed."""
+def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet) -> str:
+    """Say what is left to be recorded although no object need change.
+
+    That is an apply that died after its last object, or failed; a Release that somebody deleted;
+    and a core that is another one, but renders to the very same objects.
+    """
     if releases and releases[-1].status not in ("deployed", "superseded"):
         return f"release {releases[-1].number} is {releases[-1].status}"
     if releases and live.inventory is None:
         return "the inventory is gone"
+    newest = releases[-1].number if releases else 0
+    if live.inventory is not None and live.inventory.release > newest:
+        return f"release {live.inventory.release} is gone from the cluster"
+    if releases and releases[-1].bundle != manifests.digest:
+        return f"release {newest} is of another bundle, {releases[-1].bundle}"
     return ""
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from infometis_sdk.engine.objects.fingerprint import fingerprint
-from infometis_sdk.engine.objects.marks import ROLE
+from infometis_sdk.engine.objects.marks import BUNDLE_OF, ROLE
 from infometis_sdk.engine.plan import digest_of
 from infometis_sdk.engine.planning.prune import prune
 from infometis_sdk.engine.planning.stale import refuse_moved
@@ -235,8 +235,12 @@ def _bookkeeping(job: Job, writer: Writer, live: Live, *, everything: bool) -> N
         write_inventory(job, writer, kept)
         return
     for obj in live.of_kind("ConfigMap"):
-        if (obj["metadata"].get("labels") or {}).get(ROLE) in ("release", "audit"):
+        if (obj["metadata"].get("labels") or {}).get(ROLE) in ("release", "release-part", "audit"):
             _quietly(job, Write(verb="delete", ref=ObjectRef.of(obj)), writer)
+    stored = f"{BUNDLE_OF}={job.plan.stack_id}"
+    for obj in job.cluster.list("v1", "ConfigMap", job.run, namespace=job.plan.namespace,
+                                labels=stored, metadata_only=True):  # fmt: skip
+        _quietly(job, Write(verb="delete", ref=ObjectRef.of(obj)), writer)
     key = key_ref(job.plan.stack_id, job.plan.namespace)
     if live.get(key) is not None:
         _quietly(job, Write(verb="delete", ref=key), writer)

@@ -19,6 +19,7 @@ from infometis_sdk.model.environment import (
     Policies,
     PrunePolicy,
     RegistryPolicy,
+    ReleasePolicy,
 )
 from infometis_sdk.model.equivalence import EquivalenceReport
 from infometis_sdk.model.fault import Fault, Origin
@@ -113,6 +114,7 @@ __all__ = (
     "RegistryPolicy",
     "Release",
     "ReleaseList",
+    "ReleasePolicy",
     "Report",
     "Run",
     "Secret",

@@ -18,6 +18,7 @@ from infometis_sdk._adapters.project_files import write_over
 from infometis_sdk._serde import dumps_json, unstructure
 from infometis_sdk.model.environment import (
     FOREIGN_ACTIONS,
+    IMAGE_POLICIES,
     MODES,
     POD_SECURITY_LEVELS,
     DriftPolicy,
@@ -60,6 +61,7 @@ _WORDS: Mapping[tuple[type, str], Sequence[str]] = {
     (Parameter, "scope"): SCOPES,
     (Parameter, "shrink"): SHRINKS,
     (Parameter, "type"): TYPES,
+    (Policies, "images"): IMAGE_POLICIES,
     (Policies, "pod_security"): ("", *POD_SECURITY_LEVELS),
     (Upgrade, "downgrade"): DOWNGRADES,
 }

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.compose import compose, derived_stack_id
+from infometis_sdk.engine.compose import compose, derived_stack_id, home_namespace
 from infometis_sdk.errors import (
     NotReadyError,
     PlatformError,
@@ -31,11 +31,14 @@ if TYPE_CHECKING:
 
     from infometis_sdk.engine.forward import Forward
     from infometis_sdk.model.audit_report import AuditReport
+    from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.plan import Plan
+    from infometis_sdk.model.release import ReleaseList
     from infometis_sdk.model.stack import ComposedStack, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
+    from infometis_sdk.ports.release_store import ReleaseStore
     from infometis_sdk.workspace.auditing import Audit
     from infometis_sdk.workspace.workspace import Workspace
 
@@ -307,6 +310,7 @@ class Stack:
         from infometis_sdk.engine.apply import apply
         from infometis_sdk.errors import ApplyError
         from infometis_sdk.workspace.materials import materials
+        from infometis_sdk.workspace.releases import recorded
 
         if plan.stack_id != self.stack_id:
             msg = f"the plan is for stack {plan.stack_id}, this is {self.stack_id}"
@@ -328,7 +332,18 @@ class Stack:
                 report = apply(
                     cluster,
                     plan,
-                    materials(manifests, root, self._in_cluster(cluster, run)),
+                    materials(
+                        manifests,
+                        root,
+                        self._in_cluster(cluster, run),
+                        **recorded(
+                            self._workspace,
+                            self.environment,
+                            manifests,
+                            platform=self._chosen.name,
+                            reason=reason,
+                        ),
+                    ),
                     action.run,
                     confirm=confirm,
                     gate=gate if gated else None,
@@ -524,6 +539,115 @@ class Stack:
         from infometis_sdk.workspace.doctor import doctor
 
         return doctor(self._workspace, self, run or Run.within(_ASK))
+
+    # --- bundles and releases -----------------------------------------------------------------
+
+    def bundle(self) -> Bundle:
+        """Make the project's Bundle: its core, which is the same for every environment.
+
+        Raises:
+            ProjectError: every fault of the services and of the project's own values.
+
+        """
+        from infometis_sdk.engine.core.bundle import build_bundle
+
+        return build_bundle(self._workspace.project)
+
+    def with_bundle(self, bundle: Bundle) -> Stack:
+        """Return a handle that deploys a Bundle instead of the project's own services.
+
+        The Bundle brings services and every value but the environment's own.
+
+        Raises:
+            RefusedError: this version of the SDK would render it otherwise than it was meant.
+
+        Example:
+            .. code-block:: python
+
+                ws["uat"].with_bundle(Bundle.from_bytes(Path("core.bundle").read_bytes())).up()
+
+        """
+        from infometis_sdk.engine.core.bundle import project_of
+
+        project = self._workspace.project
+        made = project_of(bundle, project.environments, root=project.root)
+        return self._workspace.with_project(made)[self.name]
+
+    def store(self, run: Run | None = None) -> ReleaseStore:
+        """Return the store of the stack's Releases in its cluster, open for reading."""
+        from infometis_sdk.workspace.releases import cluster_store
+
+        namespace = home_namespace(self._workspace.project, self.environment)
+        return cluster_store(self._cluster(run or Run.within(_ASK)), self.stack_id, namespace)
+
+    def releases(self, *, run: Run | None = None) -> ReleaseList:
+        """Return the Releases of the stack, oldest first.
+
+        Raises:
+            StoreError: they cannot be read.
+
+        """
+        run = run or Run.within(_ASK)
+        return self.store(run).releases(run)
+
+    def at_release(self, number: int = 0, *, run: Run | None = None) -> Stack:
+        """Return a handle on the stack as a Release deployed it: its Bundle and its values.
+
+        Args:
+            number: of the Release; 0 for the newest whole one before the one that runs.
+            run: deadline and cancel token.
+
+        Raises:
+            StoreError: there is no such Release, or it keeps no Bundle.
+            TamperedError: it is not what was recorded.
+            RefusedError: it is mixed, or was never deployed.
+
+        """
+        from infometis_sdk.workspace.releases import before, find, workspace_at
+
+        run = run or Run.within(_ASK)
+        store = self.store(run)
+        known = store.releases(run)
+        release = find(known, number) if number else before(known)
+        return workspace_at(self._workspace, release, store.bundle(release, run))[self.name]
+
+    def rollback(
+        self,
+        number: int = 0,
+        *,
+        check: bool = True,
+        confirm: str = "",
+        accept_data_loss: Sequence[str] = (),
+        reason: str = "",
+        run: Run | None = None,
+    ) -> UpReport:
+        """Return to an earlier Release: its Bundle and values, planned against what runs now.
+
+        What cannot go back is refused before the first write:
+        a volume that would shrink, an older data store on newer data, a first-boot setting.
+
+        Args:
+            number: see :meth:`at_release`.
+            check: see :meth:`up`.
+            confirm: see :meth:`up`.
+            accept_data_loss: see :meth:`up`.
+            reason: why, in your words.
+            run: deadline, events, cancel token.
+
+        Raises:
+            StoreError, TamperedError, RefusedError: see :meth:`at_release`.
+            PlanRefusedError: something cannot go back; ``.plan`` says what.
+            ApplyError, NotReadyError: see :meth:`up`.
+
+        """
+        run = run or Run.within(_UP)
+        return self.at_release(number, run=run).up(
+            check=check,
+            confirm=confirm,
+            accept_data_loss=accept_data_loss,
+            reason=reason or f"rollback to {f'release {number}' if number else 'the one before'}",
+            run=run,
+        )
 
     # --- using the services -------------------------------------------------------------------
 

@@ -80,6 +80,12 @@ class Workspace:
             raise ProjectError((fault,))
         return Stack(self, found)
 
+    def with_project(self, project: Project) -> Workspace:
+        """Return a workspace with another project and all else as here."""
+        return Workspace(
+            project, plugins=self._extra, state_dir=self.state_dir, cache_dir=self.cache_dir
+        )
+
     def __repr__(self) -> str:
         return (
             f"<Workspace {self.project.name}: {', '.join(self.environments) or 'no environments'}>"

@@ -81,9 +81,13 @@ def normal(parameter: Parameter, value: Any) -> Any:  # noqa: ANN401 - JSON
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - JSON
-    """Copy maps and lists, so that nobody's data is shared with a template."""
+    """Copy maps and lists, so that nobody's data is shared with a template.
+
+    Maps are in the order of their keys: a template may loop over one,
+    and digests know no other order, so equal digests must not render in two.
+    """
     if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: plain(value[key]) for key in sorted(value, key=str)}
     if isinstance(value, (list, tuple)):
         return [plain(item) for item in value]
     return value

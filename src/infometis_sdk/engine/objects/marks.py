@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "BUNDLE_OF",
     "CHECKSUM",
     "CREDENTIALS",
     "DIGEST",
@@ -23,7 +24,14 @@ SERVICE = "infometis.io/service"
 ROLE = "infometis.io/role"
 """Label on objects of our own bookkeeping.
 
-``inventory``, ``release``, ``key`` or ``credential``.
+``inventory``, ``release``, ``release-part``, ``bundle``, ``key``, ``credential`` or
+``audit``.
+"""
+
+BUNDLE_OF = "infometis.io/bundle-of"
+"""Label on parts of stored Bundles: their stack.
+
+It is not :data:`STACK`, so that the LIST of every plan does not bring them along.
 """
 
 DIGEST = "infometis.io/digest"

@@ -12,8 +12,8 @@ from infometis_sdk.engine.objects.quantity import compare
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from infometis_sdk.engine.writing.release import ServiceRecord
     from infometis_sdk.model.parameter import Parameter
+    from infometis_sdk.model.release import ServiceRecord
     from infometis_sdk.model.stack import ComposedService
 
 __all__ = ("guard",)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from infometis_sdk.engine.reading.live import Live
-    from infometis_sdk.engine.writing.release import ServiceRecord
+    from infometis_sdk.model.release import ServiceRecord
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.cluster import Cluster

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
-import socket
 from typing import TYPE_CHECKING
 
 import attrs
 
 from infometis_sdk.engine.writing.inventory import Inventory, inventory_manifest
-from infometis_sdk.engine.writing.release import (
-    Release,
-    latest,
-    outdated,
-    release_manifest,
-    release_name,
-)
-from infometis_sdk.errors import ClusterError, ConflictError, InfometisError, LockedError
+from infometis_sdk.engine.writing.release import latest, outdated
+from infometis_sdk.engine.writing.release_store import ClusterReleases
+from infometis_sdk.errors import InfometisError
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from infometis_sdk.engine.reading.live import Live
     from infometis_sdk.engine.writing.job import Job, Materials
     from infometis_sdk.engine.writing.lease import Writer
     from infometis_sdk.model.plan import Plan
+    from infometis_sdk.model.release import Release
 
 __all__ = ("close_release", "inventory_ahead", "open_release", "write_inventory")
 
@@ -64,36 +60,36 @@ def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inve
 
     Raises:
         LockedError: another writer opened one of that number.
+        StoreError: it cannot be kept; nothing of the stack was changed.
 
     """
     plan, earlier = job.plan, job.progress.earlier
-    number = max([inventory.release, *(r.number for r in earlier)], default=0) + 1
-    services = dict(materials.services)
+    services = dict(materials.record.services)
     if plan.scope:
         chosen = {name: record for name, record in services.items() if name in plan.scope}
         services = {**latest(earlier), **chosen}
-    release = Release(
-        number=number,
+    release = attrs.evolve(
+        materials.record,
+        number=max([inventory.release, *(r.number for r in earlier)], default=0) + 1,
         status="pending",
+        mixed=bool(plan.scope),
+        stack_id=plan.stack_id,
+        environment=plan.environment,
+        namespace=plan.namespace,
+        bundle=plan.core_digest,
+        bundle_digest=materials.bundle.digest if materials.bundle else "",
+        scope=plan.scope,
         plan=plan.digest,
-        core=plan.core_digest,
-        actor=_actor(),
-        time=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        sdk=materials.sdk_version,
+        cluster_uid=plan.cluster_uid,
+        time=_now(),
         services=services,
+        credentials={secret: {"from": dict(keys)} for secret, keys in plan.credentials.items()},
     )
-    body = release_manifest(release, plan.stack_id, plan.namespace)
-    try:
-        writer.write(
-            Write(verb="create", ref=ObjectRef.of(body), body=body, manager=job.manager), job.run
-        )
-    except ConflictError as error:
-        msg = f"release {number} of stack {plan.stack_id} was begun by somebody else"
-        raise LockedError(msg, holder="unknown", hint="run the same command again") from error
+    _store(job, writer).add(release, materials.bundle, job.run)
     job.progress.release = release
 
 
-def close_release(job: Job, writer: Writer, status: str) -> None:
+def close_release(job: Job, writer: Writer, materials: Materials, status: str) -> None:
     """Say in the Release how it ended; a failure to say so changes nothing for the cluster.
 
     Where it is deployed, what it supersedes is marked so, and a Release that was still pending was
@@ -103,45 +99,51 @@ def close_release(job: Job, writer: Writer, status: str) -> None:
     if progress.release is None:
         return
     run = Run.within(10)
+    store = _store(job, writer)
+    failed = status == "failed"
+    release = attrs.evolve(
+        progress.release,
+        status=status,
+        mixed=failed or progress.release.mixed,
+        ended=_now(),
+        credentials={
+            secret: {**told, **({"hmac": mac} if (mac := progress.hashes.get(secret)) else {})}
+            for secret, told in progress.release.credentials.items()
+        },
+    )
+    progress.release = release
     try:
-        _mark(job, writer, progress.release.number, status, run)
-        if status == "deployed":
-            for old in progress.earlier:
-                if old.status == "deployed":
-                    _mark(job, writer, old.number, "superseded", run)
-                elif old.status == "pending":
-                    _mark(job, writer, old.number, "failed", run)
-        for old in outdated((*progress.earlier, progress.release)):
-            writer.write(Write(verb="delete", ref=_release_ref(job.plan, old.number)), run)
-    except (ClusterError, InfometisError) as error:
+        store.save(release, run)
+        if failed:
+            return
+        earlier = []
+        for old in progress.earlier:
+            ended = _ended(old)
+            if ended != old:
+                store.save(ended, run)
+            earlier.append(ended)
+        gone = [old.number for old in outdated((*earlier, release), materials.kept)]
+        if gone or release.bundle_digest != _last_bundle(earlier):
+            store.remove(gone, run)
+    except InfometisError as error:
         progress.warnings.append(f"the release's end could not be recorded: {error.message}")
-    progress.release = attrs.evolve(progress.release, status=status)
 
 
-def _mark(job: Job, writer: Writer, number: int, status: str, run: Run) -> None:
-    writer.write(
-        Write(
-            verb="merge-patch",
-            ref=_release_ref(job.plan, number),
-            body={"data": {"status": status}},
-            manager=job.manager,
-        ),
-        run,
-    )
+def _ended(old: Release) -> Release:
+    if old.status == "deployed":
+        return attrs.evolve(old, status="superseded")
+    if old.status == "pending":
+        return attrs.evolve(old, status="failed", mixed=True)
+    return old
 
 
-def _release_ref(plan: Plan, number: int) -> ObjectRef:
-    return ObjectRef(
-        api_version="v1",
-        kind="ConfigMap",
-        namespace=plan.namespace,
-        name=release_name(plan.stack_id, number),
-    )
+def _last_bundle(earlier: Sequence[Release]) -> str:
+    return earlier[-1].bundle_digest if earlier else ""
 
 
-def _actor() -> str:
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
+def _store(job: Job, writer: Writer) -> ClusterReleases:
+    return ClusterReleases(job.cluster, job.plan.stack_id, job.plan.namespace, writer)
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")

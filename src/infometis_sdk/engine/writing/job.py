@@ -9,8 +9,9 @@ from attrs import define, field, frozen
 
 from infometis_sdk.engine.objects.marks import manager_of
 from infometis_sdk.engine.writing.credentials import Resolver
-from infometis_sdk.engine.writing.release import Release, ServiceRecord
+from infometis_sdk.model.bundle import Bundle
 from infometis_sdk.model.plan import Plan, PlanItem
+from infometis_sdk.model.release import Release
 from infometis_sdk.model.report import Outcome
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.stack import BoundCredential
@@ -31,8 +32,9 @@ class Materials:
         resolve: turns a secret reference into its value.
         secrets: Secrets among the manifests, by :attr:`ObjectRef.key`;
             a plan holds only their hashes.
-        services: what the Release says of the services.
-        sdk_version: for inventory and Release.
+        record: what the Release will say beside what the plan says.
+        bundle: what is deployed, for the store; ``None`` where it may not be kept.
+        kept: how many Releases the cluster keeps.
 
     """
 
@@ -41,8 +43,9 @@ class Materials:
     )
     resolve: Resolver
     secrets: Mapping[tuple[str, str, str, str], Mapping[str, Any]] = field(factory=dict)
-    services: Mapping[str, ServiceRecord] = field(factory=dict)
-    sdk_version: str = ""
+    record: Release = field(factory=lambda: Release(number=0, status="pending"))
+    bundle: Bundle | None = None
+    kept: int = 10
 
 
 @define
@@ -54,6 +57,7 @@ class Progress:
         warnings: what went wrong without harm.
         release: the Release that was opened.
         earlier: the Releases that were there before.
+        hashes: name of each credential's Secret to the keyed hash of its data.
 
     """
 
@@ -61,6 +65,7 @@ class Progress:
     warnings: list[str] = field(factory=list)
     release: Release | None = None
     earlier: tuple[Release, ...] = ()
+    hashes: dict[str, str] = field(factory=dict)
 
     @property
     def failed_services(self) -> set[str]:
