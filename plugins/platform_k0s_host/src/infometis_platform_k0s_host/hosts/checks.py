@@ -17,9 +17,23 @@ if TYPE_CHECKING:
     from infometis_platform_k0s_host.hosts.facts import Facts
     from infometis_platform_k0s_host.settings import Host, K0sHost
 
-__all__ = ("MAX_SKEW", "check_hosts", "is_foreign", "ports_of", "private_address")
+__all__ = (
+    "KERNEL_DEFAULTS",
+    "MAX_SKEW",
+    "check_hosts",
+    "is_foreign",
+    "ports_of",
+    "private_address",
+)
 
 MAX_SKEW = 30.0  # seconds, as k0sctl allows
+# pkg/kubelet/cm/container_manager_linux.go, setupKernelTunables
+KERNEL_DEFAULTS = {
+    "kernel.panic": "10",
+    "kernel.panic_on_oops": "1",
+    "vm.overcommit_memory": "1",
+    "vm.panic_on_oom": "0",
+}
 _GIB = 1 << 20  # in KiB
 _LEAST_MEMORY = {"worker": _GIB // 2}  # half a GiB for a worker, one for a controller
 _LEAST_FREE = 15  # percent; kubelet evicts pods below
@@ -28,7 +42,9 @@ _LOCAL = ("127.", "::1")
 
 
 def private_address(host: Host, facts: Facts) -> str:
-    """Return the address by which other hosts reach this one."""
+    """Return the address by which other hosts reach this one; it stays what it was at first."""
+    if facts.marker is not None and facts.marker.address:
+        return facts.marker.address
     return host.private_address or (facts.addresses[0] if facts.addresses else "")
 
 
@@ -111,6 +127,13 @@ def _alone(host: Host, facts: Facts, settings: K0sHost, cluster: str) -> Iterato
     if mine.joined and mine.role != host.role:
         cure = "set it back, or remove the host (`remove: true`) before it gets another role"
         yield _error("role", f"it is {mine.role!r}, not to become {host.role!r}", cure)
+    if mine.address and mine.joined and mine.address not in facts.addresses:
+        cure = "give it back that address; etcd and the certificates are bound to it"
+        yield _error("address", f"its address {mine.address} is gone", cure)
+    if mine.joined and host.private_address not in {"", mine.address}:
+        cure = "set it back, or remove the host (`remove: true`) and add it again"
+        detail = f"it joined as {mine.address}, not {host.private_address}"
+        yield _error("private_address", detail, cure)
     if mine.data_dir != settings.data_dir:
         cure = "set it back; data cannot be moved"
         yield _error("data_dir", f"its data is in {mine.data_dir}, not {settings.data_dir}", cure)
@@ -139,9 +162,18 @@ def _system(facts: Facts, settings: K0sHost) -> Iterator[Finding]:
     if facts.cgroup != 2 and not settings.cgroup_v1:  # noqa: PLR2004 - the version
         cure = "boot with systemd.unified_cgroup_hierarchy=1, or set `cgroup_v1: true`"
         yield _error("cgroup", "it has cgroup v1, which Kubernetes 1.35 and later refuse", cure)
+    if settings.hardening and (wrong := _kernel_defaults(facts)):
+        words = " ".join(f"{key}={value}" for key, value in wrong.items())
+        cure = f"sysctl -w {words}, and keep it in /etc/sysctl.d"
+        yield _error("sysctl", f"a hardened kubelet refuses to start without {words}", cure)
     if settings.encrypted_transport and not facts.wireguard:
         cure = "load the kernel module: modprobe wireguard"
         yield _error("wireguard", f"the kernel {facts.kernel} offers no WireGuard", cure)
+
+
+def _kernel_defaults(facts: Facts) -> dict[str, str]:
+    """Return what a kubelet with protectKernelDefaults asks for and the host does not have."""
+    return {key: value for key, value in KERNEL_DEFAULTS.items() if facts.sysctls.get(key) != value}
 
 
 def _resources(host: Host, facts: Facts) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ class Facts:
         node: its host name in lower case, which is the name of its node too.
         skew: seconds that its clock is ahead of ours.
         memory, disk_size, disk_free: in KiB.
+        sysctls: settings of the kernel by their names.
         stamp, sha256, version: of ``/usr/local/bin/k0s``; empty where there is none.
         units: services of k0s that are installed.
         status: what ``k0s status`` says; empty where k0s does not run.
@@ -66,6 +67,7 @@ class Facts:
     memory: int = 0
     swaps: int = 0
     instances: int = 0
+    sysctls: Mapping[str, str] = field(factory=dict)
     disk_size: int = 0
     disk_free: int = 0
     localhost: bool = True
@@ -151,6 +153,7 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
         memory=number("memory"),
         swaps=number("swaps"),
         instances=number("instances"),
+        sysctls={line.partition(" ")[0]: line.partition(" ")[2] for line in said["sysctl"]},
         disk_size=int(disk[0]),
         disk_free=int(disk[1]),
         localhost=bool(one("localhost")),

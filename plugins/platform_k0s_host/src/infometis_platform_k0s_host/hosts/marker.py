@@ -25,6 +25,7 @@ class Marker:
         cluster: name of the cluster.
         uid: made once for each cluster; a second one of the same name has another.
         role: role with which k0s was installed.
+        address: by which the other hosts reach it; etcd does not survive another one.
         joined: true once the host did its part; false while it is being made.
         arguments: those that its service was installed with.
         config: SHA-256 of the k0s.yaml that its k0s was started with; empty on workers.
@@ -33,7 +34,8 @@ class Marker:
         binary_ours: false where the very same binary was there before us.
         present: what was there before us, and so must stay.
         links: network interfaces that were there before us.
-        labels, taints: keys that we gave its node, so that dropped ones can be taken back.
+        labels, taints: those that we gave its node, so that dropped ones can be taken back.
+        images: SHA-256 of the archive of images that was put there.
         data_dir: where its data is.
 
     """
@@ -41,6 +43,7 @@ class Marker:
     cluster: str
     uid: str
     role: str
+    address: str = ""
     joined: bool = False
     arguments: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     config: str = ""
@@ -52,6 +55,7 @@ class Marker:
     links: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     labels: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     taints: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    images: str = ""
     data_dir: str = "/var/lib/k0s"
 
     def evolve(self, **changes: Any) -> Marker:  # noqa: ANN401 - the fields above

@@ -31,6 +31,9 @@ while read -r key value _; do
 done </proc/meminfo
 say swaps "$(($(wc -l </proc/swaps 2>/dev/null || echo 1) - 1))"
 say instances "$(first /proc/sys/fs/inotify/max_user_instances)"
+for each in kernel.panic kernel.panic_on_oops vm.overcommit_memory vm.panic_on_oom; do
+  say sysctl "$each $(first "/proc/sys/$(echo "$each" | tr . /)")"
+done
 folder=$data
 while [ ! -d "$folder" ]; do folder=${folder%/*}; [ -n "$folder" ] || folder=/; done
 df -Pk "$folder" | {

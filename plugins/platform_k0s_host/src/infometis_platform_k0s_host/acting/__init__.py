@@ -1,0 +1,1 @@
+"""The thin runner: it does on the hosts, in order, what the plan says."""
