@@ -18,6 +18,7 @@
     │   ├── ProtectedError              3   a protected environment demands more
     │   ├── TamperedError               3   what is stored is not what was recorded
     │   ├── AuditError                  3   the audit cannot be written, so nothing is changed
+    │   ├── GateError                   3   a promotion may not write yet; ``.report``
     │   └── WrongClusterError           3   this is not the cluster the stack lives on
     ├── PlatformError                   4   a cluster cannot be made, or is not there
     │   └── MissingPartError            4   a binary or a tool is not to be had
@@ -34,6 +35,7 @@
     ├── RegistryError                   4   a container registry does not answer the question
     ├── ApplyError                      5   some objects were not applied; ``.report``
     ├── NotReadyError                   5   applied, but not ready; ``.report``
+    ├── PromotionError                  5   a promotion failed after its first write; ``.report``
     ├── DeadlineError                   5   the time for the whole verb is used up
     └── CancelledError                  130 the caller's token stopped the verb at a safe point
 
@@ -60,6 +62,7 @@ __all__ = (
     "ConflictError",
     "DeadlineError",
     "ForbiddenError",
+    "GateError",
     "InfometisError",
     "InvalidError",
     "LockedError",
@@ -72,6 +75,7 @@ __all__ = (
     "PluginError",
     "PluginLoadError",
     "ProjectError",
+    "PromotionError",
     "ProtectedError",
     "RefusedError",
     "RegistryError",
@@ -222,6 +226,17 @@ class TamperedError(RefusedError):
         self.found = found
 
 
+class GateError(RefusedError):
+    """A gate is closed, or a check before the first write failed; nothing was changed.
+
+    ``report`` is the PromotionReport, which says what would open each gate.
+    """
+
+    def __init__(self, message: str, *, report: Any, hint: str = "") -> None:  # noqa: ANN401
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
 class WrongClusterError(RefusedError):
     """The cluster that answers is not the one the stack was first applied to."""
 
@@ -334,6 +349,16 @@ class ApplyError(InfometisError):
 
 class NotReadyError(InfometisError):
     """Applied, but not ready; ``report`` is the HealthReport."""
+
+    exit_code = 5
+
+    def __init__(self, message: str, *, report: Any, hint: str = "") -> None:  # noqa: ANN401
+        super().__init__(message, hint=hint)
+        self.report = report
+
+
+class PromotionError(InfometisError):
+    """A promotion failed after its first write; ``report`` is the PromotionReport."""
 
     exit_code = 5
 

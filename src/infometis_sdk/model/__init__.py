@@ -24,8 +24,17 @@ from infometis_sdk.model.environment import (
 from infometis_sdk.model.equivalence import EquivalenceReport
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.parameter import Influence, Parameter
+from infometis_sdk.model.pipeline import Gates, Pipeline, PipelineStep
 from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
 from infometis_sdk.model.project import Lock, Project
+from infometis_sdk.model.promotion import (
+    Approval,
+    GateResult,
+    PipelineReport,
+    PipelineRow,
+    PromotionReport,
+    StageResult,
+)
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.release import Release, ReleaseList, ServiceRecord
 from infometis_sdk.model.report import (
@@ -63,6 +72,7 @@ from infometis_sdk.model.stack import (
 
 __all__ = (
     "ApplyReport",
+    "Approval",
     "AuditChange",
     "AuditEvent",
     "AuditFault",
@@ -91,6 +101,8 @@ __all__ = (
     "EquivalenceReport",
     "Event",
     "Fault",
+    "GateResult",
+    "Gates",
     "HealthItem",
     "HealthReport",
     "Image",
@@ -105,11 +117,16 @@ __all__ = (
     "Outcome",
     "Parameter",
     "Patch",
+    "Pipeline",
+    "PipelineReport",
+    "PipelineRow",
+    "PipelineStep",
     "Plan",
     "PlanItem",
     "Policies",
     "Probe",
     "Project",
+    "PromotionReport",
     "PrunePolicy",
     "RegistryPolicy",
     "Release",
@@ -124,6 +141,7 @@ __all__ = (
     "ServiceRecord",
     "ServiceSource",
     "Setting",
+    "StageResult",
     "Table",
     "UpReport",
     "Upgrade",

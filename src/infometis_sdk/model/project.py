@@ -10,6 +10,7 @@ from attrs import field, frozen
 
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.pipeline import Pipeline
 from infometis_sdk.model.service import Service
 
 __all__ = ("Lock", "Project")
@@ -40,6 +41,7 @@ class Project:
         environments: by name.
         values: the project layer, ``{service: {parameter: value}}``; may set core parameters.
         modes: values per mode; never core parameters.
+        pipelines: the order in which environments get a Bundle, by name.
         lock: pinned digests.
         root: the project's directory; ``None`` when built in code.
         findings: warnings that loading met; errors are raised.
@@ -53,6 +55,7 @@ class Project:
     environments: Mapping[str, Environment] = field(factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
+    pipelines: Mapping[str, Pipeline] = field(factory=dict)
     lock: Lock = Lock()
     root: Path | None = None
     findings: tuple[Fault, ...] = field(

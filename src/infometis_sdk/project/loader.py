@@ -16,6 +16,7 @@ from infometis_sdk.engine.inputs.check_project import project_faults
 from infometis_sdk.engine.inputs.rename import renamed
 from infometis_sdk.errors import PluginLoadError, ProjectError
 from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.pipeline import Pipeline
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.service import Service, ServiceSource
 from infometis_sdk.project.environments import load_environments
@@ -38,7 +39,7 @@ __all__ = (
 
 FILE = "infometis.yaml"
 FORMAT = "infometis.io/project/v1"
-PROJECT_KEYS = ("name", "id", "services", "values", "modes")
+PROJECT_KEYS = ("name", "id", "services", "values", "modes", "pipelines")
 _FOLDER = "services"
 
 
@@ -69,6 +70,7 @@ class ProjectFile:
         services: name to where it comes from; ``{}`` for the usual place.
         values: ``{service: {parameter: value}}`` for all environments; may set core parameters.
         modes: values per mode; never core parameters.
+        pipelines: the order in which environments get a Bundle, and what must hold before each.
 
     """
 
@@ -77,6 +79,7 @@ class ProjectFile:
     services: Mapping[str, ServiceEntry] = field(factory=dict)
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
+    pipelines: Mapping[str, Pipeline] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -146,6 +149,7 @@ def load_project(
         environments=environments,
         values=file.values,
         modes=file.modes,
+        pipelines=file.pipelines,
         lock=lock.lock,
         root=root,
         sources=_sources(document),

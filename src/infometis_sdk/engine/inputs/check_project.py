@@ -11,6 +11,7 @@ import attrs
 from infometis_sdk._serde import structure
 from infometis_sdk.engine.compose import compose, derived_stack_id
 from infometis_sdk.engine.inputs.check_environment import environment_faults
+from infometis_sdk.engine.inputs.check_pipelines import pipeline_faults
 from infometis_sdk.engine.inputs.check_templates import template_faults
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.errors import ProjectError
@@ -51,7 +52,7 @@ def project_faults(
 
     """
     checked = _without(project, frozenset(ignore), frozenset(parts))
-    faults = list(_own_faults(checked))
+    faults = [*_own_faults(checked), *pipeline_faults(checked)]
     for service in checked.services.values():
         faults += template_faults(service)
     # one environment at least, so that the project's own values are checked without any
