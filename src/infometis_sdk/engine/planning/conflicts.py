@@ -30,7 +30,16 @@ from infometis_sdk.model.plan import Decision
 if TYPE_CHECKING:
     from infometis_sdk.model.environment import DriftPolicy
 
-__all__ = ("CONTROLLERS", "DEPLOYERS", "PEOPLE", "additions", "classify", "decide", "deployer")
+__all__ = (
+    "CONTROLLERS",
+    "DEPLOYERS",
+    "PEOPLE",
+    "additions",
+    "classify",
+    "decide",
+    "deployer",
+    "left_alone",
+)
 
 PEOPLE = (
     "kubectl*",
@@ -125,6 +134,18 @@ def classify(
     if protected:
         return "stop", "an unknown manager holds it in a protected environment"
     return "yield", "an unknown manager holds it"
+
+
+def left_alone(owner: Owner, path: str, *, policy: DriftPolicy, autoscaled: bool) -> bool:
+    """Whether an allow-list, ours or the environment's, leaves this field to this manager."""
+    if _allowed(owner, path, policy):
+        return True
+    return any(
+        (owner.manager, owner.subresource) == (manager, subresource)
+        and _path_like(path, pattern)
+        and (autoscaled or pattern != "spec.replicas")
+        for manager, subresource, pattern in CONTROLLERS
+    )
 
 
 def decide(
