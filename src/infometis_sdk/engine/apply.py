@@ -10,7 +10,7 @@ Every step may be repeated: kill it anywhere, run it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import attrs
@@ -33,6 +33,7 @@ from infometis_sdk.engine.writing.inventory import kinds_of
 from infometis_sdk.engine.writing.job import REMOVING, Job, Materials
 from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.engine.writing.perform import perform
+from infometis_sdk.engine.writing.predicted import ask_again
 from infometis_sdk.engine.writing.release import read_releases
 from infometis_sdk.engine.writing.shared import write_singletons
 from infometis_sdk.engine.writing.waves import perform_wave, waves
@@ -274,9 +275,18 @@ def _stage(
     progress.hashes |= {
         name: reader_hash(filling.key, {name: data}) for name, data in filling.data.items()
     }
-    work = [(item, payload_of(item, materials, filling)) for item in stage]
-    for wave in waves(work):
-        perform_wave(job, writer, wave, live)
+
+    def carry_out(items: Iterable[PlanItem]) -> None:
+        ended = progress.ended
+        left = [item for item in items if item.ref.key not in ended]
+        for wave in waves((item, payload_of(item, materials, filling)) for item in left):
+            perform_wave(job, writer, wave, live)
+
+    if first:
+        carry_out(i for i in stage if early(i.ref) and i.action not in REMOVING)
+        foretold = [item for item in plan.items if item.certainty == "predicted"]
+        ask_again(job, [(item, payload_of(item, materials, filling)) for item in foretold])
+    carry_out(stage)
     if last and not progress.unfinished and not plan.scope:
         # What the next prune looks at may shrink only now, since nothing failed.
         stays = plan.kept or plan.incomplete or any(o.result == "kept" for o in progress.outcomes)

@@ -111,6 +111,7 @@ def plan(
             if m.ref.kind == "CustomResourceDefinition"
         ),
         namespaces=frozenset(m.ref.name for m in chosen.manifests if m.ref.kind == "Namespace"),
+        coming=frozenset(m.ref.name for m in chosen.manifests if live.get(m.ref) is None),
         autoscaled=frozenset(autoscaled_keys(cluster, manifests, live, run)),
     )
 

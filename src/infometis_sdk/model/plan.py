@@ -66,7 +66,8 @@ class PlanItem:
     Attributes:
         action: ``create``, ``update``, ``replace``, ``adopt``, ``resize`` (a volume claim),
             ``release`` (a singleton that others still use) or ``delete``.
-        certainty: ``exact`` or ``predicted`` (its namespace or CRD does not exist yet).
+        certainty: ``exact``, or ``predicted`` where what it rests on comes with the same plan:
+            its namespace, its CRD, or an object that it names, such as the role of a binding.
         state: ``pending``, ``drift``, ``foreign`` or empty; why there is something to do.
         payload: exactly what is sent; values of Secrets are keyed hashes.
         force: whether conflicts are overruled; every one is listed in ``decisions``.

@@ -7,11 +7,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from infometis_sdk._serde import nearest
-from infometis_sdk.engine.objects.inventory_id import parent_name
 from infometis_sdk.engine.objects.marks import manager_of
+from infometis_sdk.engine.planning.coming import lacking, rests_on
+from infometis_sdk.engine.planning.examine import replaceable
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.validate import validate as validate_offline
-from infometis_sdk.errors import ClusterError, ProjectError, UnknownKindError
+from infometis_sdk.errors import ClusterError, InvalidError, ProjectError, UnknownKindError
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.ports.cluster import Cluster, Write
@@ -81,8 +82,10 @@ def _custom(name: str, manifests: ManifestSet, root: Path | None) -> list[Fault]
 def server_faults(cluster: Cluster, manifests: ManifestSet, run: Run) -> tuple[Fault, ...]:
     """Ask the API server, by a strict dry-run, what it thinks of every object.
 
-    Objects whose namespace or kind does not exist yet cannot be asked about; a warning says so.
+    Objects whose namespace or kind does not exist yet, or which name another one that does not,
+    cannot be asked about; a warning says so.
     """
+    names = {m.ref.name for m in manifests.manifests}
     spaces: dict[str, bool] = {}
     for name in {m.ref.namespace for m in manifests.manifests if m.ref.namespace}:
         ref = ObjectRef(api_version="v1", kind="Namespace", name=name)
@@ -112,6 +115,10 @@ def server_faults(cluster: Cluster, manifests: ManifestSet, run: Run) -> tuple[F
         except ClusterError as error:
             if error.status == 0:
                 raise
+            if lacking(error) and rests_on(manifest.object, names):
+                return _unasked(manifest, "what it names does not exist yet")
+            if isinstance(error, InvalidError) and replaceable(ref, error):
+                return None  # a plan makes it anew, and says so
             return Fault(
                 message=f"the API server refuses {ref}: {' '.join(error.message.split())}",
                 origin=manifest.origin,
@@ -123,9 +130,8 @@ def server_faults(cluster: Cluster, manifests: ManifestSet, run: Run) -> tuple[F
     unasked = [fault for fault in faults if fault.level == "warning"]
     refused = [fault for fault in faults if fault.level == "error"]
     if unasked:
-        text = (
-            f"{len(unasked)} objects of {parent_name(manifests.stack_id)} could not be asked about"
-        )
+        many = "s" if len(unasked) > 1 else ""
+        text = f"{len(unasked)} object{many} of stack {manifests.stack_id} could not be asked about"
         refused.append(Fault(message=f"{text}: {unasked[0].message}", level="warning"))
     return tuple(refused)
 

@@ -92,6 +92,100 @@ def test_a_field_that_does_not_exist_is_refused_by_its_name(lab: Lab) -> None:
     assert any("replikas" in reason for reason in made.blocked), made.blocked
 
 
+def test_what_is_wrong_in_a_new_namespace_is_told_before_anything_is_in_it(lab: Lab) -> None:
+    """Once the namespace is there, everything is asked about again: all refusals come at once."""
+    broken, port = deployment("app"), {"port": 99999999}
+    broken["spec"]["replikas"] = 2
+    meta = {"name": "app"}
+    door = {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": {"ports": [port]}}
+    made = lab.plan(wanted := lab.render(raw("app", config_map("a"), door, broken)))
+    assert {i.certainty for i in made.items} == {"exact", "predicted"}
+    assert not made.blocked
+    with pytest.raises(ApplyError) as caught:
+        lab.apply(made, wanted)
+    results = {str(o.ref): o for o in caught.value.report.outcomes}
+    assert results["Service/app"].result == results["Deployment/app"].result == "failed"
+    assert "99999999" in results["Service/app"].detail
+    assert "replikas" in results["Deployment/app"].detail
+    assert results["ConfigMap/a"].result == "skipped"
+    assert lab.get(lab.ref("ConfigMap", "a")) is None
+
+
+def test_what_an_object_names_may_come_with_it(lab: Lab) -> None:
+    """A pod that names the service account and the priority class of the same plan is no fault."""
+    lab.up(lab.render(raw("app", config_map("a"))))
+    level = f"{lab.name}-high"
+    account = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "late"}}
+    priority = {
+        "apiVersion": "scheduling.k8s.io/v1",
+        "kind": "PriorityClass",
+        "metadata": {"name": level},
+        "value": 5,
+    }
+    containers = [{"name": "main", "image": "example/app:1"}]
+    pods = [
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {"name": name},
+            "spec": {"containers": containers, **names},
+        }
+        for name, names in (
+            ("one", {"serviceAccountName": "late"}),
+            ("two", {"priorityClassName": level}),
+        )
+    ]
+    wanted = lab.render(raw("app", config_map("a"), account, priority, *pods))
+    made = lab.plan(wanted)
+    assert not made.blocked
+    assert {str(i.ref) for i in made.items if i.certainty == "predicted"} == {"Pod/one", "Pod/two"}
+    lab.apply(made, wanted)
+    alone = lab.render(
+        raw(
+            "app",
+            config_map("a"),
+            account,
+            priority,
+            *pods,
+            {
+                **pods[0],
+                "metadata": {"name": "three"},
+                "spec": {**pods[0]["spec"], "serviceAccountName": "nobody"},
+            },
+        )
+    )
+    (reason,) = lab.plan(alone).blocked
+    assert '"nobody" not found' in reason
+    lab.down(wanted)
+
+
+def test_a_guest_may_bring_a_role_with_its_binding(lab: Lab) -> None:
+    """A binding is refused to guests until its role is there: it comes with the same plan."""
+    lab.as_guest()
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    guest = lab.as_service_account(
+        [{**rule, "verbs": ["get", "list", "create", "patch", "update"]}]
+    )
+    rbac = "rbac.authorization.k8s.io"
+    role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "looker"}}
+    role |= {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}
+    binding = {
+        "apiVersion": f"{rbac}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": "app"},
+        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "looker"},
+        "subjects": [{"kind": "ServiceAccount", "name": "app", "namespace": lab.namespace}],
+    }
+    guest.up(guest.render(raw("app", role, binding)))
+    assert lab.get(lab.ref("RoleBinding", "app", f"{rbac}/v1")) is not None
+    other = {
+        **binding,
+        "metadata": {"name": "x"},
+        "roleRef": {**binding["roleRef"], "name": "none"},
+    }
+    assert len(guest.plan(guest.render(raw("app", role, binding, other))).blocked) == 1
+
+
 def test_a_kind_that_nobody_brings(lab: Lab) -> None:
     """An object of a kind that neither the cluster nor the stack knows is refused in the plan."""
     ghost = {"apiVersion": "nobody.example/v1", "kind": "Ghost", "metadata": {"name": "boo"}}

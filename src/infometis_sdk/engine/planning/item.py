@@ -12,6 +12,7 @@ from infometis_sdk.engine.objects.fieldset import Path, display, entries, ours
 from infometis_sdk.engine.objects.fingerprint import fingerprint
 from infometis_sdk.engine.objects.inventory_id import cluster_applyset_id
 from infometis_sdk.engine.objects.marks import PART_OF, STACK, manager_of
+from infometis_sdk.engine.planning.coming import lacking, rests_on
 from infometis_sdk.engine.planning.conflicts import deployer
 from infometis_sdk.engine.planning.examine import Examination, Rules, about_object, dry_run, examine
 from infometis_sdk.engine.planning.held import held_up
@@ -62,6 +63,7 @@ class Scene:
 
     Attributes:
         kinds, namespaces: kinds (group, kind) and namespaces that the plan itself brings.
+        coming: names of all objects that the plan itself brings.
         autoscaled: keys of the workloads that an autoscaler drives.
 
     """
@@ -72,6 +74,7 @@ class Scene:
     consent: Consent
     kinds: frozenset[tuple[str, str]]
     namespaces: frozenset[str]
+    coming: frozenset[str]
     autoscaled: frozenset[Key]
 
     @property
@@ -111,7 +114,10 @@ def creation(scene: Scene, manifest: Manifest, obj: Object, run: Run) -> PlanIte
         except ClusterError as error:
             if not about_object(error):
                 raise
-            problems = (f"the API server refuses it: {' '.join(error.message.split())}",)
+            if lacking(error) and rests_on(obj, scene.coming):
+                certainty = "predicted"
+            else:
+                problems = (f"the API server refuses it: {' '.join(error.message.split())}",)
     return attrs.evolve(
         _item(manifest, obj),
         action="create",

@@ -68,6 +68,11 @@ class Progress:
     hashes: dict[str, str] = field(factory=dict)
 
     @property
+    def ended(self) -> set[tuple[str, str, str, str]]:
+        """Keys of the objects that have an outcome already."""
+        return {outcome.ref.key for outcome in self.outcomes}
+
+    @property
     def failed_services(self) -> set[str]:
         """Services of which something could not be applied; empty name: the stack as a whole."""
         return {
