@@ -436,8 +436,37 @@ class Stack:
                 f"'infometis apply plan.json'; or 'infometis up -e {self.name} --confirm "
                 f"{made.digest}'",
             )
+        return self._carry_out(
+            made,
+            manifests,
+            cluster,
+            run,
+            services=services,
+            check=check,
+            wait=wait,
+            confirm=confirm,
+            reason=reason,
+            begun=begun,
+        )
+
+    def _carry_out(
+        self,
+        made: Plan,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        run: Run,
+        *,
+        services: Sequence[str] = (),
+        check: bool = True,
+        wait: bool = True,
+        confirm: str = "",
+        verb: str = "up",
+        reason: str = "",
+        begun: float,
+    ) -> UpReport:
+        """Apply exactly this plan, wait and check."""
         applied = self._apply(
-            made, manifests, cluster, confirm, run, gated=wait, verb="up", reason=reason
+            made, manifests, cluster, confirm, run, gated=wait, verb=verb, reason=reason
         )
         try:
             if wait:
