@@ -22,6 +22,7 @@ from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, R
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import Secret, SecretRef
 from infometis_sdk.ports.platform import Access, Platform, StartStop
+from infometis_sdk.workspace.beside import add_ons_of, lay_add_ons
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pin, Pins
 
@@ -60,9 +61,17 @@ class Stack:
     Every verb that takes time accepts ``run``: its deadline, its events and its cancel token.
     """
 
-    def __init__(self, workspace: Workspace, environment: Environment) -> None:
+    def __init__(
+        self,
+        workspace: Workspace,
+        environment: Environment,
+        *,
+        chosen: ChosenPlatform | None = None,
+    ) -> None:
         self._workspace = workspace
         self.environment = environment
+        if chosen is not None:
+            self.chosen = chosen
         self._pins = Pins(workspace.state_dir)
         self._door: tuple[Access, Cluster] | None = None
 
@@ -91,7 +100,7 @@ class Stack:
 
         """
         return compose(
-            self._workspace.project, self.environment, platform_defaults=self._chosen.defaults
+            self._workspace.project, self.environment, platform_defaults=self.chosen.defaults
         )
 
     def render(self) -> ManifestSet:
@@ -141,14 +150,20 @@ class Stack:
 
     # --- the cluster --------------------------------------------------------------------------
 
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace that the stack belongs to."""
+        return self._workspace
+
     @cached_property
-    def _chosen(self) -> ChosenPlatform:
+    def chosen(self) -> ChosenPlatform:
+        """The platform of the environment, and which cluster of it."""
         return choose(self._workspace, self.environment, self.stack_id)
 
     @property
     def platform(self) -> Platform:
         """The platform of the environment."""
-        return self._chosen.platform
+        return self.chosen.platform
 
     def _cluster(self, run: Run, access: Access | None = None) -> Cluster:
         """Return the door to the cluster; made once and kept while the access stays the same."""
@@ -340,7 +355,7 @@ class Stack:
                             self._workspace,
                             self.environment,
                             manifests,
-                            platform=self._chosen.name,
+                            platform=self.chosen.name,
                             reason=reason,
                         ),
                     ),
@@ -360,7 +375,7 @@ class Stack:
         return attrs.evolve(report, warnings=(*report.warnings, *action.warnings, *warnings))
 
     def _remember(self, uid: str) -> None:
-        chosen = self._chosen
+        chosen = self.chosen
         self._pins.write(
             self.stack_id, Pin(platform=chosen.name, cluster=chosen.cluster, cluster_uid=uid)
         )
@@ -420,6 +435,7 @@ class Stack:
         run = run or Run.within(_UP)
         manifests = self._valid()
         cluster = self._cluster(run, self.platform.ensure(run))
+        lay_add_ons(self, run)
         made = self._plan(
             manifests,
             cluster,
@@ -480,7 +496,7 @@ class Stack:
             health = self._checked(error.report, manifests, cluster, services, run)
         return UpReport(
             environment=self.name,
-            platform=self._chosen.name,
+            platform=self.chosen.name,
             changed=not made.empty,
             apply=applied,
             health=health,
@@ -792,7 +808,7 @@ class Stack:
         self._named("stop", confirm_name)
         platform = self.platform
         if not isinstance(platform, StartStop):
-            msg = f"platform {self._chosen.name} cannot pause its cluster"
+            msg = f"platform {self.chosen.name} cannot pause its cluster"
             raise PlatformError(msg)
         with self.audit.ending("stop", reason=reason):
             platform.stop(run or Run.within(_ASK))
@@ -807,6 +823,7 @@ class Stack:
         self._named("destroy", confirm_name)
         with self.audit.ending("destroy", reason=reason):
             self.platform.destroy(run or Run.within(_ASK))
+            self._pins.forget(add_ons_of(self))
             self._door = None
             self._pins.forget(self.stack_id)
 
