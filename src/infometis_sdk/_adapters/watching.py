@@ -102,7 +102,7 @@ def watch(
         failing_since = failing_since or now
         if now - failing_since > transport.patience.established:
             raise trouble.error
-        _rest(run, transport.jitter(pause))
+        run.rest(transport.jitter(pause))
         pause = min(2.0, pause * 2)
 
 
@@ -121,12 +121,6 @@ def _all(listing: Callable[[], Iterator[Page]], *, again: bool) -> Generator[Wat
 
 def _over(run: Run) -> bool:
     return run.cancel.cancelled or run.remaining() <= 0
-
-
-def _rest(run: Run, seconds: float) -> None:
-    over = threading.Event()
-    with run.cancel.waking(over.set):
-        over.wait(run.remaining(seconds))
 
 
 class _Expired(Exception):  # noqa: N818 - a signal inside this module

@@ -5,7 +5,7 @@ from __future__ import annotations
 from attrs import field, frozen
 from attrs.validators import in_
 
-__all__ = ("CONDITIONS", "LEVELS", "NOTES", "GuardNote")
+__all__ = ("CONDITIONS", "LEVELS", "NOTES", "GuardNote", "GuardState")
 
 NOTES = (
     "drift",
@@ -90,3 +90,32 @@ class GuardNote:
         words = (over + self.name, self.subject, self.path, by, at, took)
         text = " ".join(word for word in words if word)
         return f"{text}: {self.detail}" if self.detail else text
+
+
+@frozen(kw_only=True)
+class GuardState:
+    """How a guard is at one moment.
+
+    Attributes:
+        leading: it holds the Lease of the guard that acts.
+        idle: why nothing is healed; empty where it is.
+        release: number of the Release that is healed to.
+        objects: how many objects are looked after.
+        synced: all of them were looked at.
+        drift, foreign, pending, contended: open ones now, counted by field.
+        stuck: workloads that do not become ready.
+        lost: watches that are lost.
+
+    """
+
+    leading: bool = False
+    idle: str = ""
+    release: int = 0
+    objects: int = 0
+    synced: bool = False
+    drift: int = 0
+    foreign: int = 0
+    pending: int = 0
+    contended: int = 0
+    stuck: int = 0
+    lost: int = 0

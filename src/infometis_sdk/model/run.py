@@ -127,6 +127,12 @@ class Run:
             msg = f"no time left while {doing}"
             raise DeadlineError(msg, hint="give the verb more time (--timeout) and run it again")
 
+    def rest(self, seconds: float) -> None:
+        """Rest for that long without waking in between; a cancel or the deadline ends it early."""
+        over = threading.Event()
+        with self.cancel.waking(over.set):
+            over.wait(self.remaining(seconds))
+
     def sleep(self, seconds: float, doing: str) -> None:
         """Sleep in short steps, so that a cancel or the deadline ends it early."""
         end = time.monotonic() + seconds

@@ -180,6 +180,11 @@ class Ledger:
         """Return everything that is not as desired now."""
         return tuple(item for entry in self._entries.values() for item in entry.items)
 
+    @property
+    def contended(self) -> int:
+        """How many fields are fought over."""
+        return sum(len(entry.contended) for entry in self._entries.values())
+
     def _mine(self, entry: _Entry) -> frozenset[str]:
         paths = {item.path for item in entry.items if self._permission(item)}
         return frozenset(paths) - entry.contended

@@ -35,6 +35,7 @@ def observe_named(cluster: Cluster, manifests: ManifestSet, run: Run) -> Live:
         run: deadline and cancel token.
 
     Raises:
+        ForbiddenError: one of them may not be read, so nothing can be said of it.
         ClusterError: the API server does not answer, or not to us.
 
     """
@@ -50,28 +51,18 @@ def observe_named(cluster: Cluster, manifests: ManifestSet, run: Run) -> Live:
         api_version="v1", kind="ConfigMap", namespace=home, name=parent_name(manifests.stack_id)
     )
 
-    def get(ref: ObjectRef) -> Object | str | None:
-        try:
-            return cluster.get(ref, run)
-        except ForbiddenError as error:
-            return error.message
+    def get(ref: ObjectRef) -> Object | None:
+        return cluster.get(ref, run)
 
     refs = sorted(wanted | {parent})
     found = dict(zip(refs, parallel(get, refs, run, "looking at objects"), strict=True))
     inventory = found.pop(parent)
-    objects: dict[Key, Object] = {
-        ref.key: obj for ref, obj in found.items() if obj is not None and not isinstance(obj, str)
-    }
+    objects: dict[Key, Object] = {ref.key: obj for ref, obj in found.items() if obj is not None}
     absent = {ref.namespace for ref, obj in found.items() if obj is None and ref.namespace}
     return Live(
         objects=objects,
         missing_namespaces=_missing(cluster, absent, objects, run),
-        inventory=(
-            None
-            if inventory is None or isinstance(inventory, str)
-            else read_inventory(inventory, manifests.stack_id)
-        ),
-        incomplete=tuple(obj for obj in found.values() if isinstance(obj, str)),
+        inventory=read_inventory(inventory, manifests.stack_id) if inventory else None,
     )
 
 

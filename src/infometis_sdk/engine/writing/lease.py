@@ -152,6 +152,19 @@ class Writer:
     """A session that holds the Lease of a stack; the one way to write for it.
 
     Use as a context manager.
+
+    Args:
+        cluster: the API.
+        stack_id: which stack.
+        namespace: its home, where the Lease lives.
+        run: deadline, events and cancel token of the waiting.
+        clock: seconds, suspended ones too.
+        patience: seconds to wait for another holder.
+        term: seconds after which an unchanged Lease is free.
+        name: of another Lease than the writer's, such as that of the guard that leads.
+        poll: seconds between two looks at another holder's Lease.
+        lost: called, in a thread of the session, when somebody else took the Lease.
+
     """
 
     def __init__(
@@ -164,6 +177,9 @@ class Writer:
         clock: Callable[[], float] = boottime,
         patience: float = PATIENCE,
         term: float = TERM,
+        name: str = "",
+        poll: float = _POLL,
+        lost: Callable[[], None] = lambda: None,
     ) -> None:
         self._cluster = cluster
         self._stack_id = stack_id
@@ -176,8 +192,10 @@ class Writer:
             api_version="coordination.k8s.io/v1",
             kind="Lease",
             namespace=namespace,
-            name=parent_name(stack_id),
+            name=name or parent_name(stack_id),
         )
+        self._poll = poll
+        self._on_loss = lost
         self._renewed = 0.0
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -217,6 +235,11 @@ class Writer:
         """Make sure that the Lease is ours for a while; asked before every try of a request."""
         if self._stale:
             self._renew(run)
+
+    @property
+    def held(self) -> bool:
+        """Whether the Lease surely is still ours, by our own clock."""
+        return not self._stale
 
     @property
     def _stale(self) -> bool:
@@ -262,7 +285,7 @@ class Writer:
                 self._run.emit(
                     Event(name="lock", subject=self._stack_id, detail=f"waiting for {holder}")
                 )
-            self._run.sleep(_POLL, "waiting for the writer's Lease")
+            self._run.sleep(self._poll, "waiting for the writer's Lease")
 
     def _body(self, transitions: int) -> dict[str, Any]:
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -352,6 +375,7 @@ class Writer:
             try:
                 self._renew(Run.within(self._term / 4))
             except LockedError:
+                self._on_loss()
                 return  # the next write finds out and says so
             except ClusterError:
                 continue  # the API may come back within the term; write() looks at the age

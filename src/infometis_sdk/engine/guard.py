@@ -1,0 +1,186 @@
+"""Watch what a stack owns, and bring back what drifts from its latest deployed Release.
+
+Only events change what is looked at: while nothing happens, nothing is asked but the renewal of
+the leader's Lease and, every few minutes, of the watches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import attrs
+from attrs import frozen
+
+from infometis_sdk.engine.guarding.patrol import STEP, Healer, Patrol, Post
+from infometis_sdk.engine.guarding.sentries import Sentries
+from infometis_sdk.engine.guarding.wanted import Wanted
+from infometis_sdk.engine.objects.inventory_id import parent_name
+from infometis_sdk.engine.plan import learn
+from infometis_sdk.engine.reading.standing import Standing, read_standing
+from infometis_sdk.engine.writing.lease import TERM, Writer
+from infometis_sdk.errors import CancelledError, DeadlineError, InfometisError, LockedError
+from infometis_sdk.model.guard import GuardNote, GuardState
+from infometis_sdk.model.run import CancelToken, Run
+from infometis_sdk.model.stack import ManifestSet
+from infometis_sdk.ports.cluster import Cluster
+
+__all__ = ("Guard", "Orders", "guard_lease")
+
+_PAUSES = (2.0, 5.0, 15.0, 60.0)
+"""Seconds before a guard that could not begin tries again."""
+
+_POLL = 5.0
+"""Seconds between two looks of a guard that stands by at the leader's Lease."""
+
+
+def guard_lease(stack_id: str) -> str:
+    """Return the name of the Lease of the guard that acts; not the writer's."""
+    return f"{parent_name(stack_id)}-guard"
+
+
+@frozen(kw_only=True)
+class Orders:
+    """What a guard needs.
+
+    Attributes:
+        cluster: the API.
+        stack_id: which stack.
+        namespace: its home.
+        desired: returns what the latest deployed Release wants, read anew for each Release.
+        heal: carries out a plan, with the audit and the values of Secrets.
+        say: takes each note, on the thread that runs the guard.
+        simulated: containers do not really run.
+        term: seconds after which the Lease of a leader that is gone is free.
+
+    """
+
+    cluster: Cluster
+    stack_id: str
+    namespace: str
+    desired: Callable[[Standing, Run], ManifestSet]
+    heal: Healer
+    say: Callable[[GuardNote], None]
+    simulated: bool = False
+    term: float = TERM
+
+
+class Guard:
+    """Looks after one stack until it is cancelled; one of several leads, the others stand by.
+
+    Example:
+        .. code-block:: python
+
+            guard = Guard(orders)
+            guard.run(Run(cancel=token))
+
+    """
+
+    def __init__(self, orders: Orders) -> None:
+        self._orders = orders
+        self._patrol: Patrol | None = None
+        self._state = GuardState(idle="not begun")
+        self._told = ""
+
+    @property
+    def state(self) -> GuardState:
+        """How it is now; may be asked from any thread."""
+        patrol = self._patrol
+        if patrol is None:
+            return self._state
+        return attrs.evolve(patrol.state, idle=self._state.idle)
+
+    def run(self, run: Run) -> None:
+        """Guard until the run is cancelled or its time is used up.
+
+        An API server that is away, or that refuses us, is waited for, and that is said.
+        """
+        failures = 0
+        while not _over(run):
+            token = CancelToken()
+            mine = attrs.evolve(run, cancel=token)
+            try:
+                with run.cancel.waking(token.cancel), self._lease(mine) as lease:
+                    failures = 0
+                    self._orders.say(GuardNote(name="leading", condition="open"))
+                    try:
+                        self._lead(lease, token, mine)
+                    finally:
+                        self._patrol = None
+                        self._state = GuardState(idle="not leading")
+                        self._orders.say(GuardNote(name="leading", condition="closed"))
+            except (CancelledError, DeadlineError):
+                continue
+            except InfometisError as error:
+                self._idle(error.message)
+                run.rest(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+
+    def _lease(self, run: Run) -> Writer:
+        orders = self._orders
+        self._state = GuardState(idle="another guard leads")
+        return Writer(
+            orders.cluster,
+            orders.stack_id,
+            orders.namespace,
+            run,
+            name=guard_lease(orders.stack_id),
+            patience=float("inf"),
+            poll=_POLL,
+            term=orders.term,
+            lost=run.cancel.cancel,
+        )
+
+    def _lead(self, lease: Writer, token: CancelToken, run: Run) -> None:
+        failures = 0
+        while not _over(run):
+            try:
+                self._round(lease, token, run)
+                failures = 0
+            except (CancelledError, DeadlineError, LockedError):
+                return
+            except InfometisError as error:
+                self._patrol = None
+                self._idle(error.message)
+                run.rest(_PAUSES[min(failures, len(_PAUSES) - 1)])
+                failures += 1
+
+    def _round(self, lease: Writer, token: CancelToken, run: Run) -> None:
+        """Look after one Release, or wait for one that may be looked after."""
+        orders = self._orders
+        step = Run.within(STEP, cancel=token)
+        standing = read_standing(orders.cluster, orders.stack_id, orders.namespace, step)
+        manifests = orders.desired(standing, step)
+        if standing.idle:
+            manifests = attrs.evolve(manifests, manifests=(), credentials=())
+        learn(orders.cluster, manifests)
+        wanted = Wanted(manifests)
+        del manifests
+        self._idle(standing.idle)
+        self._patrol = Patrol(
+            Post(
+                cluster=orders.cluster,
+                wanted=wanted,
+                standing=standing,
+                heal=orders.heal,
+                say=orders.say,
+                leading=lambda: lease.held,
+                simulated=orders.simulated,
+            )
+        )
+        with Sentries(orders.cluster, run) as sentries, token.waking(sentries.wake):
+            self._patrol.run(sentries, run)
+
+    def _idle(self, why: str) -> None:
+        """Say once why nothing is healed, and once that it is over."""
+        self._state = GuardState(leading=True, idle=why)
+        if why == self._told:
+            return
+        if self._told:
+            self._orders.say(GuardNote(name="idle", condition="closed"))
+        if why:
+            self._orders.say(GuardNote(name="idle", level="warning", condition="open", detail=why))
+        self._told = why
+
+
+def _over(run: Run) -> bool:
+    return run.cancel.cancelled or run.remaining() <= 0
