@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 __all__ = ("add_ons_of", "beside", "lay_add_ons")
 
-_LONGEST = 63
-
 
 def beside(
     stack: Stack, name: str, objects: Sequence[Mapping[str, Any]], *, stack_id: str
@@ -54,12 +52,7 @@ def beside(
 
 def add_ons_of(stack: Stack) -> str:
     """Return the identity of the stack that holds a cluster's add-ons; one for each cluster."""
-    cluster = stack.chosen.cluster
-    name = f"{cluster}-add-ons"
-    if len(name) <= _LONGEST:
-        return name
-    digest = hashlib.sha256(cluster.encode()).hexdigest()[:8]
-    return f"{cluster[: _LONGEST - 17].rstrip('-')}-{digest}-add-ons"
+    return f"add-ons-{hashlib.sha256(stack.chosen.cluster.encode()).hexdigest()[:12]}"
 
 
 def lay_add_ons(stack: Stack, run: Run) -> ApplyReport | None:
