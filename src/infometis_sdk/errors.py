@@ -31,6 +31,7 @@
     │   ├── InvalidError                2   400 and 422: the API server refuses the object
     │   ├── ThrottledError              4   429 after the last retry
     │   └── UnknownKindError            4   the API server serves no such kind
+    ├── ProofError                      4   one side of a proof cannot be looked at; ``.side``
     ├── StoreError                      4   a store of Releases cannot be read or written
     ├── RegistryError                   4   a container registry does not answer the question
     ├── ApplyError                      5   some objects were not applied; ``.report``
@@ -76,6 +77,7 @@ __all__ = (
     "PluginLoadError",
     "ProjectError",
     "PromotionError",
+    "ProofError",
     "ProtectedError",
     "RefusedError",
     "RegistryError",
@@ -335,6 +337,20 @@ class RegistryError(InfometisError):
     def __init__(self, message: str, *, image: str = "", hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.image = image
+
+
+class ProofError(InfometisError):
+    """One side of a proof or a comparison cannot be looked at; nothing is said about either.
+
+    ``side`` is the environment; ``__cause__`` is the error that tells why, such as an
+    :class:`UnreachableError` or a :class:`ForbiddenError`.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, *, side: str, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.side = side
 
 
 class ApplyError(InfometisError):

@@ -22,6 +22,7 @@ from infometis_sdk.cli.verbs import (
     look,
     plan,
     plugins,
+    prove,
     render,
     schema,
     up,
@@ -42,6 +43,7 @@ _SECTIONS = {
     "Look": (
         look.status,
         look.drift,
+        prove.prove,
         look.urls,
         audit.audit,
         credentials.credentials,
@@ -68,6 +70,7 @@ Exit codes:
     5  applied in part, not ready, or out of time
     6  drift found
     7  the audit was tampered with
+    8  two environments are not the same
   130  cancelled
   141  nobody reads our output any more
 """

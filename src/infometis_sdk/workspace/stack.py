@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from infometis_sdk.engine.forward import Forward
+    from infometis_sdk.engine.proving.evidence import Evidence
     from infometis_sdk.model.audit_report import AuditReport
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.environment import Environment
@@ -578,6 +579,22 @@ class Stack:
 
         run = run or Run.within(_ASK)
         return drift(self._cluster(run), self.render(), run)
+
+    def evidence(self, manifests: ManifestSet, *, run: Run | None = None) -> Evidence:
+        """Hold the live stack against a render, leaf by leaf, for a proof; reads only.
+
+        Raises:
+            ClusterError: the API server does not answer, or not to us.
+            WrongClusterError: it is not the cluster the stack lives on.
+
+        """
+        from infometis_sdk.engine.proving.evidence import gather
+
+        run = run or Run.within(_ASK)
+        cluster, pinned = self._cluster(run), self._pins.read(self.stack_id).cluster_uid
+        return gather(
+            cluster, manifests, run, side=self.name, simulated=self._simulated, pinned=pinned
+        )
 
     def doctor(self, *, run: Run | None = None) -> Report:
         """Say what works and what does not: machine, platform, plugins, project."""

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from infometis_sdk.model.equivalence import EquivalenceReport
     from infometis_sdk.model.project import Project
+    from infometis_sdk.model.run import Run
 
 __all__ = ("Workspace",)
 
@@ -79,6 +81,29 @@ class Workspace:
             )
             raise ProjectError((fault,))
         return Stack(self, found)
+
+    def prove(
+        self, a: str, b: str, *, live: bool = True, strict: bool = False, run: Run | None = None
+    ) -> EquivalenceReport:
+        """Prove that two environments are the same but for what they declare to be different.
+
+        Args:
+            a: an environment, or one of its Releases as ``dev@3``.
+            b: the other.
+            live: look at the clusters too: what runs, against what was deployed there;
+                otherwise the project's definitions are compared and nothing is contacted.
+            strict: only the verdict ``equal`` passes.
+            run: deadline, events, cancel token.
+
+        Raises:
+            ProjectError: there is no such environment, or it cannot be rendered.
+            ProofError: a side cannot be looked at; ``.side`` names it, ``__cause__`` says why.
+            WrongClusterError: it is not the cluster the stack lives on.
+
+        """
+        from infometis_sdk.workspace.proving import prove
+
+        return prove(self, a, b, live=live, strict=strict, run=run)
 
     def with_project(self, project: Project) -> Workspace:
         """Return a workspace with another project and all else as here."""
