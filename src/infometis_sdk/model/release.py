@@ -64,8 +64,8 @@ class Release(Report):
         dirty: the project had changes that were not committed.
         services: by name.
         definition: the environment without values and local layer, as plain data.
-        credentials: name of each Secret to its keys, each with its reference (``from``), and, once
-            applied, the keyed hash of all its data (``hmac``).
+        credentials: name of each Secret to where its keys are ``from`` (references, or the word
+            ``generated``) and, once applied, the keyed hash of all its data (``hmac``).
 
     """
 

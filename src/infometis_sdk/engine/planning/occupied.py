@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from infometis_sdk.engine.objects.marks import ROLE, STACK
+from infometis_sdk.engine.objects.marks import BUNDLE_OF, ROLE, STACK
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.errors import ClusterError, NotFoundError, UnknownKindError
 
@@ -33,7 +33,7 @@ _HOUSEHOLD = frozenset(
 )
 """What Kubernetes puts into every namespace by itself."""
 
-_BOOKKEEPING = ("inventory", "release", "key", "audit")
+_BOOKKEEPING = ("inventory", "release", "release-part", "bundle", "key", "audit")
 
 _BY_PRODUCTS = frozenset({"Event", "Endpoints", "EndpointSlice", "Lease", "PodMetrics"})
 """Kinds that come with others, or hold nothing for anybody once those are gone."""
@@ -121,7 +121,8 @@ def _counts(kind: str, meta: Mapping[str, Any], stack_id: str) -> bool:
     if (kind, meta["name"]) in _HOUSEHOLD or meta.get("ownerReferences"):
         return False  # what is owned goes with its owner, which is looked at itself
     labels = meta.get("labels") or {}
-    return labels.get(STACK) != stack_id or labels.get(ROLE) not in _BOOKKEEPING
+    ours = stack_id in (labels.get(STACK), labels.get(BUNDLE_OF))
+    return not ours or labels.get(ROLE) not in _BOOKKEEPING
 
 
 def _namespaced_kinds(cluster: Cluster, run: Run) -> list[tuple[str, str]]:

@@ -83,7 +83,9 @@ def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inve
         cluster_uid=plan.cluster_uid,
         time=_now(),
         services=services,
-        credentials={secret: {"from": dict(keys)} for secret, keys in plan.credentials.items()},
+        credentials={
+            secret: {"from": dict(keys) or "generated"} for secret, keys in plan.credentials.items()
+        },
     )
     _store(job, writer).add(release, materials.bundle, job.run)
     job.progress.release = release
