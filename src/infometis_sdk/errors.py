@@ -33,6 +33,7 @@
     │   └── UnknownKindError            4   the API server serves no such kind
     ├── ProofError                      4   one side of a proof cannot be looked at; ``.side``
     ├── StoreError                      4   a store of Releases cannot be read or written
+    ├── NotifierError                   4   an alert could not be delivered
     ├── RegistryError                   4   a container registry does not answer the question
     ├── ApplyError                      5   some objects were not applied; ``.report``
     ├── NotReadyError                   5   applied, but not ready; ``.report``
@@ -70,6 +71,7 @@ __all__ = (
     "MissingPartError",
     "NotFoundError",
     "NotReadyError",
+    "NotifierError",
     "PlanRefusedError",
     "PlatformError",
     "PluginClashError",
@@ -351,6 +353,12 @@ class ProofError(InfometisError):
     def __init__(self, message: str, *, side: str, hint: str = "") -> None:
         super().__init__(message, hint=hint)
         self.side = side
+
+
+class NotifierError(InfometisError):
+    """An alert could not be delivered."""
+
+    exit_code = 4
 
 
 class ApplyError(InfometisError):

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.report import ApplyReport
     from infometis_sdk.model.service import ServiceSource
     from infometis_sdk.ports.audit import AuditSinkSpec
+    from infometis_sdk.ports.notifier import NotifierSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
 __all__ = (
@@ -28,6 +29,7 @@ __all__ = (
     "infometis_after_apply",
     "infometis_audit_sinks",
     "infometis_before_apply",
+    "infometis_notifiers",
     "infometis_platforms",
     "infometis_services",
 )
@@ -104,6 +106,29 @@ def infometis_audit_sinks() -> Iterable[AuditSinkSpec]:
             @hookimpl
             def infometis_audit_sinks():
                 return (AuditSinkSpec(name="siem", summary="…", settings=Siem, factory=make),)
+
+    .. versionadded:: 0.1.0
+
+    """
+    return ()
+
+
+@hookspec
+def infometis_notifiers() -> Iterable[NotifierSpec]:
+    """Register notifiers, which tell those who are on call what a guard cannot mend.
+
+    Called once, when a guard begins whose environment names a notifier in ``policies.notify``.
+
+    Returns:
+        Records; a notifier is made only for an environment that names it.
+        Results of all plugins are joined; two records of one name are an error naming both.
+
+    Example:
+        .. code-block:: python
+
+            @hookimpl
+            def infometis_notifiers():
+                return (NotifierSpec(name="pager", summary="…", settings=Pager, factory=make),)
 
     .. versionadded:: 0.1.0
 

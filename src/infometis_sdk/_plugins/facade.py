@@ -33,6 +33,7 @@ from infometis_sdk.errors import (
 )
 from infometis_sdk.model.service import ServiceSource
 from infometis_sdk.ports.audit import AuditSinkSpec
+from infometis_sdk.ports.notifier import NotifierSpec
 from infometis_sdk.ports.platform import PlatformSpec
 
 if TYPE_CHECKING:
@@ -42,7 +43,8 @@ if TYPE_CHECKING:
 __all__ = ("Plugins",)
 
 _OWN = "infometis-sdk"
-Record = TypeVar("Record", PlatformSpec, ServiceSource, AuditSinkSpec)
+Record = TypeVar("Record", PlatformSpec, ServiceSource, AuditSinkSpec, NotifierSpec)
+_Sink = TypeVar("_Sink", AuditSinkSpec, NotifierSpec)
 
 
 class Plugins:
@@ -67,6 +69,7 @@ class Plugins:
         self._platforms: Mapping[str, PlatformSpec] | None = None
         self._services: Mapping[str, ServiceSource] | None = None
         self._audit_sinks: Mapping[str, AuditSinkSpec] | None = None
+        self._notifiers: Mapping[str, NotifierSpec] | None = None
         self._owners: dict[tuple[str, str], Candidate] = {}
 
     @classmethod
@@ -145,12 +148,37 @@ class Plugins:
             ProjectError: the settings are wrong; every fault.
 
         """
-        known = self.audit_sinks()
+        return self._named(wanted, self.audit_sinks(), "audit sink", "policies.audit.sinks")
+
+    def notifiers(self) -> Mapping[str, NotifierSpec]:
+        """Return the registered notifiers by name.
+
+        Raises:
+            PluginClashError: two plugins offer one name.
+
+        """
+        if self._notifiers is None:
+            self._notifiers = self._records("notifier", "infometis_notifiers", NotifierSpec)
+        return self._notifiers
+
+    def notifier(self, wanted: Mapping[str, Any]) -> tuple[NotifierSpec, Any]:
+        """Find the notifier that an environment names, ``{"type": …, …}``, and its settings.
+
+        Raises:
+            UnknownPluginError: nobody offers it.
+            ProjectError: the settings are wrong; every fault.
+
+        """
+        return self._named(wanted, self.notifiers(), "notifier", "policies.notify")
+
+    def _named(
+        self, wanted: Mapping[str, Any], known: Mapping[str, _Sink], kind: str, path: str
+    ) -> tuple[_Sink, Any]:
         name = str(wanted.get("type", ""))
         if name not in known:
-            raise self._unknown(name, known, "audit sink")
+            raise self._unknown(name, known, kind)
         body = {key: value for key, value in wanted.items() if key != "type"}
-        settings, faults = structure(known[name].settings, body, path="policies.audit.sinks")
+        settings, faults = structure(known[name].settings, body, path=path)
         if faults:
             raise ProjectError(faults)
         return known[name], settings
@@ -223,7 +251,7 @@ class Plugins:
 
     def listing(self) -> tuple[PluginInfo, ...]:
         """Return every plugin that was found, by name; raises nothing."""
-        for ask in (self.platforms, self.services, self.audit_sinks):
+        for ask in (self.platforms, self.services, self.audit_sinks, self.notifiers):
             try:
                 ask()
             except PluginClashError:

@@ -23,6 +23,7 @@ from infometis_sdk.model.environment import (
 )
 from infometis_sdk.model.equivalence import EquivalenceReport
 from infometis_sdk.model.fault import Fault, Origin
+from infometis_sdk.model.guard import GuardNote, GuardState
 from infometis_sdk.model.parameter import Influence, Parameter
 from infometis_sdk.model.pipeline import Gates, Pipeline, PipelineStep
 from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
@@ -103,6 +104,8 @@ __all__ = (
     "Fault",
     "GateResult",
     "Gates",
+    "GuardNote",
+    "GuardState",
     "HealthItem",
     "HealthReport",
     "Image",

@@ -145,10 +145,15 @@ class Policies:
             in its descriptor or by ``infometis lock --images``.
         releases: how long Releases are kept.
         audit: who gets a copy of each audit record.
+        notify: whom a guard tells what it cannot mend: ``{"type": NAME, …}`` each, with the
+            notifier's own settings, such as ``{"type": "alertmanager", "url": …}``.
 
     """
 
     drift: DriftPolicy = DriftPolicy()
+    notify: tuple[Mapping[str, Any], ...] = field(
+        default=(), converter=tuple[Mapping[str, Any], ...]
+    )
     audit: AuditPolicy = AuditPolicy()
     prune: PrunePolicy = PrunePolicy()
     registry: RegistryPolicy = RegistryPolicy()

@@ -7,12 +7,14 @@ from infometis_sdk.ports.audit import (
     AuditSinkSpec,
 )
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
+from infometis_sdk.ports.notifier import Alert, Notifier, NotifierContext, NotifierSpec
 from infometis_sdk.ports.platform import (
     Access,
     AddOns,
     ClusterBackup,
     DryRun,
     Finding,
+    HostPorts,
     LoadImages,
     Platform,
     PlatformContext,
@@ -28,6 +30,7 @@ from infometis_sdk.ports.release_store import ReleaseStore
 __all__ = (
     "Access",
     "AddOns",
+    "Alert",
     "AuditLedger",
     "AuditSink",
     "AuditSinkContext",
@@ -36,7 +39,11 @@ __all__ = (
     "ClusterBackup",
     "DryRun",
     "Finding",
+    "HostPorts",
     "LoadImages",
+    "Notifier",
+    "NotifierContext",
+    "NotifierSpec",
     "Platform",
     "PlatformContext",
     "PlatformSpec",
