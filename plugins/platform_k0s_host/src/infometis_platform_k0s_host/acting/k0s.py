@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from infometis_sdk.machine import Done
     from infometis_sdk.model.run import Run
 
-__all__ = ("BINARY", "K0s", "Token", "read_token", "scrubbed")
+__all__ = ("BINARY", "K0s", "Token", "is_ready", "read_token", "scrubbed")
 
 BINARY = "/usr/local/bin/k0s"
 _PAUSE = 0.5
@@ -44,6 +44,17 @@ _JOURNAL = (
     'exec journalctl -u "$1" -n 15 --no-pager -o cat; fi; '
     'tail -q -n 8 "/var/log/$1.log" "/var/log/$1.err" 2>/dev/null'
 )
+_GONE = """
+gone() {
+  for process in /proc/[0-9]*; do
+    case $(tr '\\000' ' ' 2>/dev/null <"$process/cmdline") in
+      "$1 controller"* | "$1 worker"*) return 1 ;;
+    esac
+  done
+}
+for _ in $(seq 60); do gone "$1" && exit 0; sleep 0.5; done
+exit 1
+"""
 # A look at the service and at the API in one trip.
 _LOOK = (
     'if [ -d /run/systemd/system ]; then systemctl is-active "$1" >/dev/null 2>&1; '
@@ -195,8 +206,7 @@ class K0s:
     def stop(self, run: Run) -> None:
         """Stop the service and wait until k0s is gone; one that does not run is fine."""
         self.service("stop", run)
-        script = f'for _ in $(seq 60); do pgrep -f "^{BINARY} (controller|worker)" >/dev/null || exit 0; sleep 0.5; done; exit 1'  # noqa: E501
-        if not self.host.run(["sh", "-c", script], run, timeout=90).ok:
+        if not self.host.run(["sh", "-c", _GONE, "sh", BINARY], run, timeout=90).ok:
             msg = f"{self._unit} does not stop"
             raise self._failed(msg, run)
 
@@ -295,7 +305,7 @@ class K0s:
         return done.stdout
 
     def etcd_members(self, run: Run) -> dict[str, str]:
-        """Return the peer address of each member of etcd by its name; none where there is no etcd."""
+        """Return the peer URL of each member of etcd by its name; none where there is none."""
         done = self._k0s(["etcd", "member-list", f"--data-dir={self._data}"], run)
         try:
             members = json.loads(done.stdout)["members"]
@@ -349,6 +359,19 @@ def _said(done: Done) -> str:
     """Return what k0s said, without its prefix; never standard output, which may be secret."""
     lines = [line.removeprefix("Error: ").strip() for line in done.stderr.splitlines()]
     return scrubbed("; ".join(line for line in lines if line)[-800:]) or f"exit code {done.code}"
+
+
+def is_ready(node: Mapping[str, Any] | None) -> bool:
+    """Whether a node is there and ready.
+
+    Example:
+        >>> is_ready({"status": {"conditions": [{"type": "Ready", "status": "True"}]}})
+        True
+        >>> is_ready(None)
+        False
+
+    """
+    return node is not None and _ready(node)[0]
 
 
 def _ready(node: Mapping[str, Any]) -> tuple[bool, str]:

@@ -9,19 +9,24 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from infometis_platform_k0s_host.connection import HostError
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from infometis_platform_k0s_host.hosts.facts import Facts
     from infometis_platform_k0s_host.settings import Host, K0sHost
+    from infometis_sdk.errors import PlatformError
 
 __all__ = (
     "KERNEL_DEFAULTS",
     "MAX_SKEW",
+    "check_binaries",
+    "check_cluster",
     "check_hosts",
     "is_foreign",
+    "is_whole",
     "ports_of",
     "private_address",
 )
@@ -82,6 +87,15 @@ def is_foreign(facts: Facts, cluster: str) -> str:
     if facts.foreign:
         return f"it has another Kubernetes ({', '.join(facts.foreign)})"
     return ""
+
+
+def is_whole(host: Host, facts: Facts) -> bool:
+    """Whether a host that did its part still holds what it then had."""
+    if facts.marker is None or not facts.marker.joined:
+        return False
+    if not host.controls:
+        return "kubelet.conf" in facts.data
+    return "pki/ca.crt" in facts.data and bool({"etcd/member", "db"} & {*facts.data})
 
 
 def check_hosts(
@@ -264,3 +278,63 @@ def _together(
             hosts[0].name,
             _warning("version", detail, "finish the upgrade: `infometis cluster upgrade`"),
         )
+
+
+def check_binaries(
+    hosts: Mapping[str, Host], facts: Mapping[str, Facts], is_wanted: Callable[[Facts], bool]
+) -> dict[str, HostError]:
+    """Return the error of each host whose binary forbids that it joins.
+
+    Args:
+        hosts: by name.
+        facts: of the hosts that may be used.
+        is_wanted: whether a host has the binary that new hosts get.
+
+    """
+    faults = {}
+    versions = {mark.version for each in facts.values() if (mark := each.marker) and mark.joined}
+    for name, mine in facts.items():
+        if hosts[name].remove or (mine.marker is not None and mine.marker.joined):
+            continue
+        if mine.marker is None and mine.stamp and not is_wanted(mine):
+            msg = (
+                f"{name}: /usr/local/bin/k0s is there ({mine.version or 'not known'}) and not ours"
+            )
+            hint = "remove that file, or set `version` to what it is"
+            faults[name] = HostError(msg, host=name, hint=hint)
+        elif versions and not any(
+            is_wanted(each) for each in facts.values() if each.marker and each.marker.joined
+        ):
+            msg = f"{name}: it cannot join with another version than the cluster's {min(versions)}"
+            hint = "upgrade the cluster first: `infometis cluster upgrade`"
+            faults[name] = HostError(msg, host=name, hint=hint)
+    return faults
+
+
+def check_cluster(
+    settings: K0sHost, facts: Mapping[str, Facts], failures: Mapping[str, PlatformError]
+) -> dict[str, PlatformError]:
+    """Return what makes it unsafe to do anything at all; empty where the rest may go on.
+
+    Args:
+        settings: of the cluster.
+        facts: of the hosts that may be used.
+        failures: of those that may not.
+
+    """
+    controllers = settings.controllers
+    whole = [
+        host for host in controllers if host.name in facts and is_whole(host, facts[host.name])
+    ]
+    if whole:
+        return {}
+    # Nobody who answers has the cluster, so one who does not answer may be the one that has.
+    missing = {host.name: failures[host.name] for host in controllers if host.name in failures}
+    lost = {}
+    for host in controllers:
+        mine = facts.get(host.name)
+        if mine is not None and mine.marker is not None and mine.marker.joined:
+            msg = f"{host.name}: the data of the cluster is gone from {mine.marker.data_dir}"
+            hint = "restore a backup (`infometis cluster restore`), or destroy the cluster"
+            lost[host.name] = HostError(msg, host=host.name, hint=hint)
+    return {**missing, **lost}

@@ -8,12 +8,11 @@ and one made after a crash holds what is left to do.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from infometis_platform_k0s_host.hosts.checks import private_address
+from infometis_platform_k0s_host.hosts.checks import is_whole, private_address
 from infometis_platform_k0s_host.planning.config import (
     cluster_config,
     config_text,
@@ -22,12 +21,12 @@ from infometis_platform_k0s_host.planning.config import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from infometis_platform_k0s_host.hosts.facts import Facts
     from infometis_platform_k0s_host.settings import Host, K0sHost
 
-__all__ = ("Action", "Plan", "Stage", "Target", "is_whole", "make_plan", "wanted_taints")
+__all__ = ("Action", "Plan", "Stage", "make_plan")
 
 
 @frozen(kw_only=True)
@@ -85,35 +84,7 @@ class Plan:
         return tuple(action for stage in self.stages for action in stage.actions)
 
 
-@frozen(kw_only=True)
-class Target:
-    """The binary that is wanted.
-
-    Attributes:
-        version: such as ``v1.36.3+k0s.2``; empty where only the file is known.
-        sha256: by architecture; empty where only the version is known.
-
-    """
-
-    version: str
-    sha256: Mapping[str, str] = field(factory=dict)
-
-    def met(self, facts: Facts) -> bool:
-        """Whether a host has it."""
-        known = self.sha256.get(facts.arch, "")
-        return facts.sha256 == known if known else bool(facts.version == self.version)
-
-
-def is_whole(host: Host, facts: Facts) -> bool:
-    """Whether a host that did its part still holds what it then had."""
-    if facts.marker is None or not facts.marker.joined:
-        return False
-    if not host.controls:
-        return "kubelet.conf" in facts.data
-    return "pki/ca.crt" in facts.data and bool({"etcd/member", "db"} & {*facts.data})
-
-
-def wanted_taints(host: Host) -> tuple[str, ...]:
+def _wanted_taints(host: Host) -> tuple[str, ...]:
     """Return the taints that a host's node is to have from us, in order."""
     return tuple(sorted(host.taints))
 
@@ -123,15 +94,21 @@ def _wanted_labels(host: Host) -> tuple[str, ...]:
 
 
 def make_plan(
-    settings: K0sHost, facts: Mapping[str, Facts], target: Target, *, images: str = ""
+    settings: K0sHost,
+    facts: Mapping[str, Facts],
+    has_binary: Callable[[Facts], bool],
+    *,
+    version: str = "",
+    images: str = "",
 ) -> Plan:
     """Find what is left to do on the hosts that answered; they passed all checks.
 
     Args:
         settings: of the cluster.
         facts: of each host that answered, by its name in the settings.
-        target: the binary for hosts that have none of ours yet.
-        images: SHA-256 of the archive of images; empty where there is none.
+        has_binary: whether a host has the wanted binary; asked of those only that join.
+        version: of that binary, in words.
+        images: what tells the archive of images; empty where there is none.
 
     """
     hosts = [host for host in settings.staying if host.name in facts]
@@ -148,8 +125,8 @@ def make_plan(
         _stage("claim", [host for host in making if facts[host.name].marker is None], "claim it"),
         _stage(
             "binary",
-            [host for host in making if not target.met(facts[host.name])],
-            f"install k0s {target.version}".rstrip(),
+            [host for host in making if not has_binary(facts[host.name])],
+            f"install k0s {version}".rstrip(),
         ),
         _stage("first controller", having("first controller"), "start the first controller"),
         _stage("start", [host for host in having("start") if host.controls], "start k0s"),
@@ -232,7 +209,7 @@ def _relabel(host: Host, facts: Facts) -> bool:
     if facts.marker is None:
         return bool(host.labels or host.taints)
     mine = (facts.marker.labels, facts.marker.taints)
-    return mine != (_wanted_labels(host), wanted_taints(host))
+    return mine != (_wanted_labels(host), _wanted_taints(host))
 
 
 def _stage(kind: str, hosts: Iterable[Host], detail: str, *, vital: bool = True) -> Stage:
