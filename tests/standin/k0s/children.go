@@ -110,7 +110,7 @@ func (c *children) stop() {
 		go func(process *os.Process) {
 			defer ended.Done()
 			process.Signal(syscall.SIGTERM)
-			for n := 0; n < 250 && process.Signal(syscall.Signal(0)) == nil; n++ {
+			for n := 0; n < 75 && process.Signal(syscall.Signal(0)) == nil; n++ {
 				time.Sleep(20 * time.Millisecond)
 			}
 			process.Kill()
