@@ -307,6 +307,21 @@ def test_forward_survives_a_pod_that_goes(stage: Stage) -> None:
             assert cluster.carried[-1][0] != first
 
 
+def test_forward_tells_what_went_wrong(stage: Stage) -> None:
+    """A connection that no pod could take is told, and the port stays open."""
+    stage.workload()
+    run = Run.within(60)
+    with forward(stage.cluster, stage.set(), "app", run, simulated=False) as opened:
+        ref = ObjectRef(api_version="v1", kind="Service", namespace=stage.namespace, name="app")
+        stage.cluster.write(Write(verb="delete", ref=ref), run)
+        for number in (1, 2):
+            with pytest.raises(OSError, match=r"."):
+                urllib.request.urlopen(opened.url + "health", timeout=20).close()  # noqa: S310
+            told = next(opened.watch(30))
+            assert told == "Service/app is not in the cluster"
+            assert opened.errors == [told] * number
+
+
 def test_forward_to_a_taken_port(stage: Stage) -> None:
     """A port that somebody else listens on is an error that says so."""
     stage.workload()

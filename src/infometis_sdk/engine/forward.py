@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
+from contextlib import suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Self
 
 from attrs import define, evolve, field
@@ -23,6 +26,7 @@ from infometis_sdk.ports.cluster import Cluster
 from infometis_sdk.ports.pods import PodStreams
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
 
 __all__ = (
@@ -118,8 +122,8 @@ class Forward:
 
     Attributes:
         service, endpoint: where it leads.
-        errors: what went wrong with single connections, newest last; not events, since those belong
-            to the caller's thread.
+        errors: what went wrong with single connections, newest last; :meth:`watch` tells it as it
+            happens. Not events, since those belong to the caller's thread.
 
     """
 
@@ -132,6 +136,7 @@ class Forward:
     run: Run
     listener: socket.socket
     errors: list[str] = field(factory=list)
+    _news: SimpleQueue[str] = field(factory=SimpleQueue[str], init=False)
     _stop: CancelToken = field(factory=CancelToken, init=False)
     _threads: list[threading.Thread] = field(factory=list, init=False)
 
@@ -157,6 +162,19 @@ class Forward:
         if self.target.protocol not in {"http", "https"}:
             return self.address
         return f"{self.target.protocol}://{self.address}{self.target.path}"
+
+    def watch(self, seconds: float | None = None) -> Iterator[str]:
+        """Yield what goes wrong with single connections, as it happens.
+
+        Args:
+            seconds: for how long; ``None`` until the caller stops.
+
+        """
+        end = None if seconds is None else time.monotonic() + seconds
+        while (left := _GLANCE if end is None else min(_GLANCE, end - time.monotonic())) > 0:
+            # A short time, since a wait without end would not notice Ctrl-C on every platform.
+            with suppress(Empty):
+                yield self._news.get(timeout=left)
 
     def close(self) -> None:
         """Close the port and every connection."""
@@ -208,8 +226,12 @@ class Forward:
                 trouble = error
                 break
             if said:
-                self.errors.append(f"{chosen.pod} port {chosen.port}: {said}")
+                self._went_wrong(f"{chosen.pod} port {chosen.port}: {said}")
             return
         near.close()
         if trouble is not None:
-            self.errors.append(trouble.message)
+            self._went_wrong(trouble.message)
+
+    def _went_wrong(self, text: str) -> None:
+        self.errors.append(text)
+        self._news.put(text)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from infometis_sdk.engine.readiness.survey import Seen
     from infometis_sdk.engine.reading.look import Key
-    from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.model.report import HealthReport
     from infometis_sdk.ports.cluster import Cluster
 
@@ -68,7 +67,6 @@ def wait(
     *,
     simulated: bool,
     services: Sequence[str] = (),
-    generations: Mapping[ObjectRef, int] | None = None,
     timing: Timing | None = None,
     load_balancer: bool = False,
     autoscaled: bool = False,
@@ -86,8 +84,6 @@ def wait(
         run: the overall deadline; events go to its caller.
         simulated: containers do not really run; ``ready`` is then ``ready (simulated)``.
         services: only these; nothing else is waited for, not even what they need.
-        generations: ``metadata.generation`` as our apply returned it, so that the status of an
-            older object is never taken for an answer.
         timing: how long is waited.
         load_balancer: the platform proved that Services get an address.
         autoscaled: the platform adds nodes when pods do not fit.
@@ -107,7 +103,7 @@ def wait(
 
     """
     clock = timing or Timing()
-    aims = targets(manifests, services=services, generations=generations)
+    aims = targets(manifests, services=services)
     surveyor = Surveyor(
         cluster=cluster,
         stack_id=manifests.stack_id,

@@ -343,6 +343,18 @@ def test_one_forbidden_kind_leaves_the_rest_and_says_what_was_not_looked_at(lab:
     assert "Deployment/app" in {str(i.ref) for i in found.items}
 
 
+def test_who_may_get_but_not_list_is_told_so_and_goes_on(lab: Lab) -> None:
+    """Without the right to list, objects are asked for one by one, and nothing is pruned."""
+    lab.as_guest()
+    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["get", "create", "patch"]}
+    guest = lab.as_service_account([rule, {**rule, "resources": ["leases"], "verbs": ["*"]}])
+    wanted = guest.render(raw("app", *(config_map(f"a{n}") for n in range(6))))
+    made = guest.plan(wanted)
+    assert any("list configmaps" in reason for reason in made.incomplete), made.incomplete
+    assert set(actions(made).values()) == {"create"}
+    assert not made.blocked
+
+
 def test_a_forbidden_write_is_refused_in_the_plan(lab: Lab) -> None:
     """Where a kind may be read and not written, the plan says who may not do what."""
     lab.up(lab.render(raw("app", config_map("a"))))

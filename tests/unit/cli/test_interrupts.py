@@ -19,14 +19,20 @@ with session.running(Options(), 60, "stubborn", acts=True) as run:
 """
 _OBEDIENT = _STUBBORN.replace("time.sleep(0.01)", 'run.sleep(60, "sleeping")')
 _FORWARD = """
-import contextlib, sys
-from types import SimpleNamespace
+import contextlib, sys, time
 from infometis_sdk.cli import main, session
+
+class Door:
+    url, port = "http://127.0.0.1:4711", 4711
+
+    def watch(self, seconds):
+        yield "no pod behind Service/kafka is ready"
+        time.sleep(60 if seconds is None else seconds)
 
 class Stack:
     @contextlib.contextmanager
     def forward(self, service, endpoint, *, port, run):
-        yield SimpleNamespace(url="http://127.0.0.1:4711", port=4711)
+        yield Door()
         print("closed", flush=True)
 
 session.stack = lambda options: Stack()
@@ -95,6 +101,7 @@ def test_forward_ends_well_with_ctrl_c() -> None:
     with _process(_FORWARD) as process:
         assert _line(process) == "http://127.0.0.1:4711"
         _told(process, "Ctrl-C closes it")
+        _told(process, "a connection failed: no pod behind Service/kafka is ready")
         process.send_signal(signal.SIGINT)
     assert process.returncode == 0
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-
 import click
 
 from infometis_sdk.cli import session
@@ -25,7 +23,10 @@ __all__ = ("forward",)
     help="Port on this machine. [default: a free one]",
 )
 def forward(options: Options, *, service: str, endpoint: str, port: int) -> None:
-    """Open a port on 127.0.0.1 that leads to an endpoint of a service, until Ctrl-C."""
+    """Open a port on 127.0.0.1 that leads to an endpoint of a service, until Ctrl-C.
+
+    What goes wrong with a connection is told, and the port stays open for the next one.
+    """
     stack = session.stack(options)
     with (
         session.until_interrupted(options, None) as run,
@@ -36,4 +37,5 @@ def forward(options: Options, *, service: str, endpoint: str, port: int) -> None
         else:
             emit({"service": service, "url": door.url, "port": door.port}, options)
         say("Ctrl-C closes it", options)
-        threading.Event().wait(options.timeout)
+        for trouble in door.watch(options.timeout):
+            say(f"a connection failed: {trouble}", options)

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import evolve, frozen
 
-from infometis_sdk.engine.readiness.evidence import Evidence, events_about, pods_of, replica_sets_of
+from infometis_sdk.engine.readiness.evidence import (
+    Evidence,
+    earlier,
+    events_about,
+    pods_of,
+    replica_sets_of,
+)
 from infometis_sdk.engine.readiness.hints import hint, shortage
 from infometis_sdk.engine.readiness.rules import readiness
 from infometis_sdk.engine.readiness.verdict import Context, Verdict, failing
@@ -132,7 +138,7 @@ def _workload(obj: Object, verdict: Verdict, evidence: Evidence, *, autoscaled: 
     words = " ".join((sharper.reason, *(str(e.get("message") or "") for e in told[-EVENTS:])))
     return Diagnosis(
         verdict=sharper,
-        hint=hint(symptom, sharper.reason) or hint(symptom, words),
+        hint=_in_the_way(obj, bad) or hint(symptom, sharper.reason) or hint(symptom, words),
         events=_lines(told),
         culprit=_culprit(bad) if bad is not None else None,
     )
@@ -158,6 +164,17 @@ def _worst(
             if verdict.state == state:
                 return verdict, pod
     return None, None
+
+
+def _in_the_way(obj: Object, bad: Object | None) -> str:
+    """Return the cure for a StatefulSet that waits for a pod of a version that was taken back.
+
+    It never replaces such a pod by itself: https://github.com/kubernetes/kubernetes/issues/67250.
+    """
+    if bad is None or obj.get("kind") != "StatefulSet" or not earlier(obj, bad):
+        return ""
+    name = bad["metadata"]["name"]
+    return f"Pod/{name} is of an earlier version, and the set waits for it for ever: delete it"
 
 
 def _refused(told: Sequence[Object]) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from infometis_sdk.engine.readiness.verdict import condition
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.errors import ForbiddenError, NotFoundError, UnknownKindError
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = (
     "Evidence",
     "Object",
+    "earlier",
     "events_about",
     "gather",
     "pods_of",
@@ -99,9 +101,11 @@ def gather(
 
 
 def pods_of(obj: Object, evidence: Evidence) -> tuple[Object, ...]:
-    """Return the pods of a workload; of its newest version where both are there.
+    """Return the pods of a workload that count; of its newest version where both are there.
 
     Found through ownerReferences, over the ReplicaSets for a Deployment.
+    A StatefulSet that goes pod by pod waits for each one, of whatever version, so one of an
+    earlier version counts for as long as it is not ready.
     """
     if obj.get("kind") == "Pod":
         return (obj,)
@@ -111,11 +115,20 @@ def pods_of(obj: Object, evidence: Evidence) -> tuple[Object, ...]:
         sets = sorted((r for r in evidence.replica_sets if _owned(r, owners)), key=_revision)
         owners = {_uid(sets[-1])} if sets else set()
     pods = tuple(p for p in evidence.pods if _owned(p, owners))
-    revision = str((obj.get("status") or {}).get("updateRevision") or "")
-    if obj.get("kind") == "StatefulSet" and revision:
-        newest = tuple(p for p in pods if _labels(p).get("controller-revision-hash") == revision)
-        return newest or pods
-    return pods
+    if obj.get("kind") != "StatefulSet":
+        return pods
+    return tuple(p for p in pods if not earlier(obj, p) or _waited_for(obj, p)) or pods
+
+
+def earlier(stateful_set: Object, pod: Object) -> bool:
+    """Whether a pod of a StatefulSet is of an earlier version than the one wanted now."""
+    revision = str((stateful_set.get("status") or {}).get("updateRevision") or "")
+    return bool(revision) and _labels(pod).get("controller-revision-hash") != revision
+
+
+def _waited_for(stateful_set: Object, pod: Object) -> bool:
+    in_turn = (stateful_set.get("spec") or {}).get("podManagementPolicy") != "Parallel"
+    return in_turn and condition(pod, "Ready")["status"] != "True"
 
 
 def events_about(objects: Iterable[Object], evidence: Evidence) -> tuple[Object, ...]:

@@ -108,7 +108,7 @@ def readiness(obj: Object | None, *, context: Context = _NOTHING) -> Verdict:
     """
     if obj is None:
         return _gone(context)
-    return _generic(obj, context) or _rule(obj)(obj, context)
+    return _generic(obj) or _rule(obj)(obj, context)
 
 
 def existence_is_enough(ref: ObjectRef) -> bool:
@@ -126,11 +126,11 @@ def _exists(obj: Object, context: Context) -> Verdict:
     return ready()
 
 
-def _generic(obj: Object, context: Context) -> Verdict | None:
+def _generic(obj: Object) -> Verdict | None:
     """Apply the rules that hold for every kind."""
     if obj["metadata"].get("deletionTimestamp"):
         return _terminating(obj)
-    behind = _behind(obj, context)
+    behind = _behind(obj)
     if behind:
         return progressing(behind)
     stalled = condition(obj, "Stalled")
@@ -167,16 +167,14 @@ def _terminating(obj: Object) -> Verdict:
     return failing(text, "Terminating", TERMINATING_SECONDS, state="terminating")
 
 
-def _behind(obj: Object, context: Context) -> str:
+def _behind(obj: Object) -> str:
     """Say whether the status speaks of an older object than the one that was applied."""
     meta = obj["metadata"]
     status = obj.get("status") or {}
     observed = status.get("observedGeneration")
-    # The generation that our apply returned guards against a read from a lagging cache;
-    # the live one, against a change since.
-    wanted = max(context.generation, int(meta.get("generation") or 0))
-    if int(meta.get("generation") or 0) < context.generation:
-        return "the API server's cache has not caught up with the apply"
+    # Our reads ask for no resourceVersion, so they are never older than what was written before
+    # ("Most Recent" in https://kubernetes.io/docs/reference/using-api/api-concepts/).
+    wanted = int(meta.get("generation") or 0)
     if isinstance(observed, int) and observed < wanted:
         return f"its controller has seen generation {observed} of {wanted}"
     return ""

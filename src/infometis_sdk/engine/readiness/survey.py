@@ -45,40 +45,27 @@ class Target:
         ref: its name.
         service: the owning service; empty for what belongs to the stack as a whole.
         desired: as we want it; empty for a credential, whose content is not ours to look at.
-        generation: what our apply returned; 0 when it was not applied now.
 
     """
 
     ref: ObjectRef
     service: str = ""
     desired: Object = field(factory=dict)
-    generation: int = 0
 
 
 def targets(
     manifests: ManifestSet,
     *,
     services: Sequence[str] = (),
-    generations: Mapping[ObjectRef, int] | None = None,
 ) -> tuple[Target, ...]:
     """Return every object that the stack, or some of its services, wants; credentials too.
 
     Args:
         manifests: the stack.
         services: only these; empty for all, and for what belongs to no service.
-        generations: ``metadata.generation`` as our apply returned it.
 
     """
-    known = {ref.key: value for ref, value in (generations or {}).items()}
-    found = [
-        Target(
-            ref=m.ref,
-            service=m.service,
-            desired=m.object,
-            generation=known.get(m.ref.key, 0),
-        )
-        for m in manifests.manifests
-    ]
+    found = [Target(ref=m.ref, service=m.service, desired=m.object) for m in manifests.manifests]
     found += [
         Target(
             ref=ObjectRef(
@@ -182,7 +169,6 @@ class Surveyor:
         if live is not None and aim.ref.kind.endswith("WebhookConfiguration"):
             count = self._webhook_endpoints(live, run)
         return Context(
-            generation=aim.generation,
             desired=aim.desired,
             seen_running=seen_running,
             load_balancer=self.load_balancer,

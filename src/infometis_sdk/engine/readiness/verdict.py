@@ -68,7 +68,6 @@ class Context:
     """What the object itself does not say.
 
     Attributes:
-        generation: ``metadata.generation`` that our apply returned; 0 when nothing was applied.
         desired: the object as we want it, for the time when the live one is gone.
         seen_running: an earlier read of this wait found it at work (a Job that its TTL removes).
         load_balancer: the platform proved that a Service of type LoadBalancer gets an address.
@@ -84,7 +83,6 @@ class Context:
 
     """
 
-    generation: int = 0
     desired: Object | None = None
     seen_running: bool = False
     load_balancer: bool = False

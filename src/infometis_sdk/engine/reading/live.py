@@ -180,30 +180,11 @@ class _Seen:
 def _find_by_name(cluster: Cluster, desired: Sequence[ObjectRef], seen: _Seen, run: Run) -> None:
     """Look for desired objects that carry no label of ours."""
     absent = [ref for ref in desired if ref.key not in seen.objects]
-    if not absent:
-        return
     _find_namespaces(cluster, absent, seen, run)
     groups: dict[tuple[str, str, str], list[ObjectRef]] = {}
     for ref in absent:
-        nowhere = {ref.namespace, ref.name if ref.kind == "Namespace" else ""}
-        if (
-            ref.key not in seen.objects
-            and not nowhere & seen.missing_namespaces
-            and (ref.api_version, ref.kind) not in seen.unserved
-        ):
+        if _may_be_there(ref, seen):
             groups.setdefault((ref.api_version, ref.kind, ref.namespace), []).append(ref)
-
-    def present(group: list[ObjectRef]) -> list[ObjectRef]:
-        if len(group) <= FEW:
-            return group
-        first = group[0]
-        there = {
-            obj["metadata"]["name"]
-            for obj in cluster.list(
-                first.api_version, first.kind, run, namespace=first.namespace, metadata_only=True
-            )
-        }
-        return [ref for ref in group if ref.name in there]
 
     def get(ref: ObjectRef) -> Object | str | None:
         try:
@@ -212,12 +193,37 @@ def _find_by_name(cluster: Cluster, desired: Sequence[ObjectRef], seen: _Seen, r
             return error.message
 
     doing = "looking for objects"
-    wanted = [ref for refs in parallel(present, groups.values(), run, doing) for ref in refs]
-    for obj in parallel(get, wanted, run, doing):
+    named = parallel(lambda group: _present(cluster, group, run), groups.values(), run, doing)
+    for obj in parallel(get, [ref for refs in named for ref in refs], run, doing):
         if isinstance(obj, str):
             seen.incomplete.append(obj)
         elif obj is not None:
             seen.objects[ObjectRef.of(obj).key] = obj
+
+
+def _may_be_there(ref: ObjectRef, seen: _Seen) -> bool:
+    """Whether an object has to be asked for: it is not found yet, and has a place to be in."""
+    place = ref.name if ref.kind == "Namespace" else ref.namespace
+    return (
+        ref.key not in seen.objects
+        and place not in seen.missing_namespaces
+        and (ref.api_version, ref.kind) not in seen.unserved
+    )
+
+
+def _present(cluster: Cluster, group: list[ObjectRef], run: Run) -> list[ObjectRef]:
+    """Leave out, by one LIST of names, what is not there; of a few objects each is asked for."""
+    if len(group) <= FEW:
+        return group
+    kind = group[0]
+    try:
+        found = cluster.list(
+            kind.api_version, kind.kind, run, namespace=kind.namespace, metadata_only=True
+        )
+    except ForbiddenError:
+        return group  # who may not list may still get
+    names = {obj["metadata"]["name"] for obj in found}
+    return [ref for ref in group if ref.name in names]
 
 
 def _find_namespaces(cluster: Cluster, absent: Sequence[ObjectRef], seen: _Seen, run: Run) -> None:

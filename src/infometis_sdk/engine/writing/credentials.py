@@ -102,10 +102,19 @@ def reader_hash(key: bytes, found: Mapping[str, Mapping[str, bytes]]) -> str:
 def make(bound: BoundCredential, namespace: str, resolve: Resolver) -> dict[str, bytes]:
     """Return the data of a credential's Secret.
 
-    Given values where sources name them, else fresh ones.  Args: bound: the credential. namespace:
-    for the host names of certificates. resolve: turns a reference into its value; raises
-    SecretError.  Raises: SecretError: a source cannot be resolved, or its value does not fit the
-    type.
+    Given values where sources name them, else fresh ones.
+
+    Args:
+        bound: the credential.
+        namespace: for the host names of certificates.
+        resolve: turns a reference into its value; raises SecretError.
+
+    Returns:
+        The Secret's data by key, not encoded.
+
+    Raises:
+        SecretError: a source cannot be resolved, or its value does not fit the type.
+
     """
     credential = bound.credential
     given = {key: resolve(ref).reveal() for key, ref in bound.sources.items() if _is_given(ref)}

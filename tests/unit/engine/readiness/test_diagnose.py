@@ -105,12 +105,18 @@ def test_pods_of_others_do_not_count() -> None:
 
 
 def test_stateful_set_pods_of_the_new_revision_come_first() -> None:
-    """Of a StatefulSet the pods of the new revision count, as soon as there is one."""
+    """Of a StatefulSet the pods of the new revision count, and those that it waits for."""
     owner = made("StatefulSet", "db", status={"updateRevision": "db-2"})
-    old = made("Pod", "db-0", owner, meta={"labels": {"controller-revision-hash": "db-1"}})
+    earlier = {"labels": {"controller-revision-hash": "db-1"}}
+    up = {"conditions": [{"type": "Ready", "status": "True"}]}
+    old = made("Pod", "db-0", owner, meta=earlier, status=up)
+    down = made("Pod", "db-2", owner, meta=earlier)
     new = made("Pod", "db-1", owner, meta={"labels": {"controller-revision-hash": "db-2"}})
     assert pods_of(owner, Evidence(pods=(old,))) == (old,)
     assert pods_of(owner, Evidence(pods=(old, new))) == (new,)
+    assert pods_of(owner, Evidence(pods=(old, new, down))) == (new, down)
+    at_once = {**owner, "spec": {"podManagementPolicy": "Parallel"}}
+    assert pods_of(at_once, Evidence(pods=(old, new, down))) == (new,)
 
 
 def test_refused_pods() -> None:
