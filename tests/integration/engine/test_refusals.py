@@ -122,68 +122,54 @@ def test_what_an_object_names_may_come_with_it(lab: Lab) -> None:
         "metadata": {"name": level},
         "value": 5,
     }
-    containers = [{"name": "main", "image": "example/app:1"}]
-    pods = [
-        {
-            "apiVersion": "v1",
-            "kind": "Pod",
-            "metadata": {"name": name},
-            "spec": {"containers": containers, **names},
-        }
-        for name, names in (
-            ("one", {"serviceAccountName": "late"}),
-            ("two", {"priorityClassName": level}),
-        )
-    ]
+    pods = pod("one", serviceAccountName="late"), pod("two", priorityClassName=level)
     wanted = lab.render(raw("app", config_map("a"), account, priority, *pods))
     made = lab.plan(wanted)
     assert not made.blocked
     assert {str(i.ref) for i in made.items if i.certainty == "predicted"} == {"Pod/one", "Pod/two"}
     lab.apply(made, wanted)
-    alone = lab.render(
-        raw(
-            "app",
-            config_map("a"),
-            account,
-            priority,
-            *pods,
-            {
-                **pods[0],
-                "metadata": {"name": "three"},
-                "spec": {**pods[0]["spec"], "serviceAccountName": "nobody"},
-            },
-        )
-    )
+    more = (*pods, pod("three", serviceAccountName="nobody"))
+    alone = lab.render(raw("app", config_map("a"), account, priority, *more))
     (reason,) = lab.plan(alone).blocked
     assert '"nobody" not found' in reason
     lab.down(wanted)
 
 
+def pod(name: str, **spec: Any) -> dict[str, Any]:
+    """Return a pod of its own."""
+    spec["containers"] = [{"name": "main", "image": "example/app:1"}]
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+RBAC = "rbac.authorization.k8s.io"
+
+
+def binding(name: str, role: str) -> dict[str, Any]:
+    """Return a binding of a role to nobody in particular."""
+    return {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "RoleBinding",
+        "metadata": {"name": name},
+        "roleRef": {"apiGroup": RBAC, "kind": "Role", "name": role},
+        "subjects": [{"kind": "User", "name": "somebody", "apiGroup": RBAC}],
+    }
+
+
 def test_a_guest_may_bring_a_role_with_its_binding(lab: Lab) -> None:
     """A binding is refused to guests until its role is there: it comes with the same plan."""
     lab.as_guest()
-    rule = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
-    guest = lab.as_service_account(
-        [{**rule, "verbs": ["get", "list", "create", "patch", "update"]}]
-    )
-    rbac = "rbac.authorization.k8s.io"
-    role = {"apiVersion": f"{rbac}/v1", "kind": "Role", "metadata": {"name": "looker"}}
-    role |= {"rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}]}
-    binding = {
-        "apiVersion": f"{rbac}/v1",
-        "kind": "RoleBinding",
-        "metadata": {"name": "app"},
-        "roleRef": {"apiGroup": rbac, "kind": "Role", "name": "looker"},
-        "subjects": [{"kind": "ServiceAccount", "name": "app", "namespace": lab.namespace}],
+    verbs = ["get", "list", "create", "patch", "update"]
+    guest = lab.as_service_account([{"apiGroups": ["*"], "resources": ["*"], "verbs": verbs}])
+    role = {
+        "apiVersion": f"{RBAC}/v1",
+        "kind": "Role",
+        "metadata": {"name": "looker"},
+        "rules": [{"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}],
     }
-    guest.up(guest.render(raw("app", role, binding)))
-    assert lab.get(lab.ref("RoleBinding", "app", f"{rbac}/v1")) is not None
-    other = {
-        **binding,
-        "metadata": {"name": "x"},
-        "roleRef": {**binding["roleRef"], "name": "none"},
-    }
-    assert len(guest.plan(guest.render(raw("app", role, binding, other))).blocked) == 1
+    guest.up(guest.render(raw("app", role, binding("app", "looker"))))
+    assert lab.get(lab.ref("RoleBinding", "app", f"{RBAC}/v1")) is not None
+    objects = role, binding("app", "looker"), binding("other", "nobody")
+    assert len(guest.plan(guest.render(raw("app", *objects))).blocked) == 1
 
 
 def test_a_kind_that_nobody_brings(lab: Lab) -> None:
