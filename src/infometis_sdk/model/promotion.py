@@ -282,7 +282,7 @@ def _age(seconds: int) -> str:
     """
     if seconds < 0:
         return ""
-    parts = []
+    parts: list[str] = []
     for unit, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
         count, seconds = divmod(seconds, size)
         if count or (unit == "s" and not parts):

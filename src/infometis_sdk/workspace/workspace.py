@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from infometis_sdk.model.equivalence import EquivalenceReport
     from infometis_sdk.model.project import Project
+    from infometis_sdk.model.promotion import PromotionReport
     from infometis_sdk.model.run import Run
 
 __all__ = ("Workspace",)
@@ -110,6 +111,57 @@ class Workspace:
         return Workspace(
             project, plugins=self._extra, state_dir=self.state_dir, cache_dir=self.cache_dir
         )
+
+    def promote(
+        self,
+        source: str,
+        target: str,
+        *,
+        pipeline: str = "",
+        dry_run: bool = False,
+        approvals: Sequence[Path] = (),
+        allow: Sequence[str] = (),
+        confirm: str = "",
+        reason: str = "",
+        rollback: bool = False,
+        run: Run | None = None,
+    ) -> PromotionReport:
+        """Bring exactly the core that runs in one environment to the next one.
+
+        What a crash or a cancel left is gone on with; what was promoted already is left alone.
+
+        Args:
+            source: environment whose live Release is promoted.
+            target: environment that gets it, with its own values.
+            pipeline: where several lead from one to the other.
+            dry_run: look at everything, change nothing.
+            approvals: files with SSH signatures over the plan's digest.
+            allow: names of :data:`~infometis_sdk.model.pipeline.ALLOWANCES`.
+            confirm: digest of the plan, where it was looked at.
+            reason: why, in your words.
+            rollback: return to the Release before where verification fails.
+            run: deadline, events, cancel token.
+
+        Raises:
+            RefusedError: no pipeline leads there, or what runs in the source is not known for sure.
+            TamperedError: the source's Release is not what was recorded.
+            GateError: a gate is closed; ``.report`` says what would open it.
+            LockedError: another promotion into the target is under way.
+            PromotionError: it failed after the first write; ``.report`` says where.
+
+        """
+        from infometis_sdk.workspace.promoting import Request, promote
+
+        request = Request(
+            pipeline=pipeline,
+            dry_run=dry_run,
+            approvals=tuple(approvals),
+            allow=tuple(allow),
+            confirm=confirm,
+            reason=reason,
+            rollback=rollback,
+        )
+        return promote(self, source, target, request, run)
 
     def __repr__(self) -> str:
         return (

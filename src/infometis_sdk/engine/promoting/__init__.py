@@ -1,0 +1,1 @@
+"""What a promotion decides on values alone: gates, and whether a target fits."""

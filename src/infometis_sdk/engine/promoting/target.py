@@ -1,0 +1,154 @@
+"""Whether a target fits: its class of platform against the source's, and its quotas."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import attrs
+from attrs import field, frozen
+
+from infometis_sdk.engine.objects import podspec, quantity
+from infometis_sdk.engine.objects.loose import mapping, maps
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from infometis_sdk.model.stack import ManifestSet
+
+__all__ = (
+    "PlatformClass",
+    "capability_faults",
+    "class_faults",
+    "known_class",
+    "quota_faults",
+)
+
+
+@frozen(kw_only=True)
+class PlatformClass:
+    """What kind of cluster it is; empty where that cannot be told.
+
+    Attributes:
+        kubernetes: minor version, such as ``1.34``.
+        cni: network plugin, such as ``calico``.
+        storage: provisioner of the default storage class.
+        encryption: whether traffic between nodes is encrypted, as the platform says:
+            ``declared`` or ``absent``.
+        capabilities: everything that the platform says of itself.
+
+    """
+
+    kubernetes: str = ""
+    cni: str = ""
+    storage: str = ""
+    encryption: str = ""
+    capabilities: Mapping[str, str] = field(factory=dict)
+
+
+_COMPARED = ("kubernetes", "cni", "storage", "encryption")
+
+
+def class_faults(
+    source: PlatformClass, target: PlatformClass, allow: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Compare two classes of platform.
+
+    Returns:
+        Faults, and notes: what could not be told, and what was allowed by name.
+
+    """
+    faults, notes = [], []
+    for name in _COMPARED:
+        a, b = getattr(source, name), getattr(target, name)
+        if not a or not b:
+            notes.append(f"{name} could not be compared: {a or 'unknown'} and {b or 'unknown'}")
+        elif a != b:
+            text = f"{name} differs: {a} in the source, {b} in the target"
+            if name in allow:
+                notes.append(f"{text}; allowed by name")
+            else:
+                faults.append(f"{text}; where that is meant, allow {name!r} by name")
+    missing = sorted(
+        name
+        for name, state in source.capabilities.items()
+        if state != "absent" and target.capabilities.get(name) == "absent" and name not in _COMPARED
+    )
+    if missing:
+        notes.append(f"the target lacks what the source has: {', '.join(missing)}")
+    return tuple(faults), tuple(notes)
+
+
+def capability_faults(manifests: ManifestSet, capabilities: Mapping[str, str]) -> tuple[str, ...]:
+    """Say what can never become healthy on a platform that lacks what it needs."""
+    faults = []
+    for manifest in manifests.manifests:
+        spec = mapping(manifest.object.get("spec"))
+        kind = manifest.ref.kind
+        if kind == "Service" and spec.get("type") == "LoadBalancer":
+            lacks = "load_balancer"
+        elif any("storageClassName" not in claim for claim in _claims(kind, spec)):
+            lacks = "default_storage_class"
+        else:
+            continue
+        if capabilities.get(lacks) == "absent":
+            faults.append(f"{manifest.ref} needs {lacks}, which the target's platform lacks")
+    return tuple(faults)
+
+
+def _claims(kind: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if kind == "PersistentVolumeClaim":
+        return [dict(spec)]
+    return [mapping(claim.get("spec")) for claim in maps(spec.get("volumeClaimTemplates"))]
+
+
+def quota_faults(manifests: ManifestSet, quotas: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
+    """Say which quotas of the target cannot hold what is rendered, even when empty.
+
+    Args:
+        manifests: what the target renders.
+        quotas: live ResourceQuotas of the stack's namespaces.
+
+    """
+    needed: dict[str, dict[str, Fraction]] = {}
+    for manifest in manifests.manifests:
+        spec = podspec.pod_spec(manifest.object)
+        if spec is None:
+            continue
+        pods = _pods(manifest.object)
+        mine = needed.setdefault(manifest.ref.namespace, {})
+        mine["pods"] = mine.get("pods", Fraction(0)) + pods
+        for section in ("requests", "limits"):
+            for _, container in podspec.containers(spec):
+                resources = mapping(mapping(container.get("resources")).get(section))
+                for name, amount in resources.items():
+                    key = f"{section}.{name}"
+                    mine[key] = mine.get(key, Fraction(0)) + pods * quantity.parse(amount).value
+    faults = []
+    for quota in quotas:
+        meta = quota["metadata"]
+        mine = needed.get(meta["namespace"], {})
+        for name, hard in mapping(mapping(quota.get("spec")).get("hard")).items():
+            wanted = mine.get(f"requests.{name}" if name in ("cpu", "memory") else name)
+            if wanted is None or wanted <= quantity.parse(hard).value:
+                continue
+            faults.append(
+                f"quota {meta['name']} of namespace {meta['namespace']} allows {name} {hard}, "
+                f"{_amount(wanted)} is wanted"
+            )
+    return tuple(faults)
+
+
+def _pods(obj: Mapping[str, Any]) -> int:
+    spec = mapping(obj.get("spec"))
+    return int(spec.get("replicas", spec.get("parallelism", 1)) or 0)
+
+
+def _amount(value: Fraction) -> str:
+    return str(value.numerator) if value.denominator == 1 else f"{float(value):.3f}"
+
+
+def known_class(found: PlatformClass) -> dict[str, str]:
+    """Return what is known of a class, for a record."""
+    return {n: v for n, v in attrs.asdict(found).items() if v and n != "capabilities"}
