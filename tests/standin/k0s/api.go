@@ -166,6 +166,11 @@ func kubectl(f flags) error {
 		}
 	case verb == "delete" && strings.HasPrefix(what, "node"):
 		_, err = door.raw("DELETE", "/api/v1/nodes/"+name, nil)
+		if problem, ok := err.(apiError); ok && problem.status == http.StatusNotFound && f.on("ignore-not-found") {
+			err = nil
+		}
+	case verb == "patch" && strings.HasPrefix(what, "node") && f.values["type"] == "merge":
+		_, err = door.raw("PATCH", "/api/v1/nodes/"+name, json.RawMessage(f.or("patch", f.values["p"])))
 	case verb == "cordon" || verb == "uncordon":
 		body := map[string]any{"spec": map[string]any{"unschedulable": verb == "cordon"}}
 		_, err = door.raw("PATCH", "/api/v1/nodes/"+what, body)

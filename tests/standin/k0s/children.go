@@ -50,8 +50,8 @@ func (c *children) start(name string, arguments ...string) error {
 	go func() {
 		for {
 			command := exec.Command(program, arguments...)
-			// one program acts as every part, by its name
-			command.Args[0] = name
+			// one program acts as every part, by its name; the path is where k0s would unpack it
+			command.Args[0] = filepath.Join(c.f.dataDir(), "bin", name)
 			command.Stdout, command.Stderr = logFile, logFile
 			command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 			c.mu.Lock()
@@ -85,7 +85,7 @@ func takeOver(pidFile, name string) {
 		return
 	}
 	line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
-	if err != nil || !strings.HasPrefix(string(line), name+"\x00") {
+	if err != nil || !strings.Contains(string(line), "/"+name+"\x00") {
 		return
 	}
 	syscall.Kill(pid, syscall.SIGTERM)

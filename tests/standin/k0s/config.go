@@ -19,6 +19,7 @@ type config struct {
 	sans         []string
 	port         int
 	storage      string
+	peer         string
 	podCIDR      string
 	serviceCIDR  string
 	failCgroupV1 bool
@@ -79,6 +80,7 @@ func load(path string, single bool) (config, error) {
 			"spec: api: port: Invalid value: %d: must be between 1 and 65535, inclusive", found.port)
 	}
 	found.storage = str(section(spec, "storage"), "type", found.storage)
+	found.peer = str(section(section(spec, "storage"), "etcd"), "peerAddress", "")
 	network := section(spec, "network")
 	found.podCIDR = str(network, "podCIDR", found.podCIDR)
 	found.serviceCIDR = str(network, "serviceCIDR", found.serviceCIDR)

@@ -48,6 +48,9 @@ func controller(f flags) error {
 	if err := os.MkdirAll(runDir, 0o755); err != nil {
 		return err
 	}
+	if err := joinControllers(f, c); err != nil {
+		return err
+	}
 	if err := ensurePKI(f, c); err != nil {
 		return err
 	}
@@ -73,6 +76,11 @@ func controller(f flags) error {
 	}
 	if err := allowJoining(door); err != nil {
 		return err
+	}
+	if !f.on("single") {
+		if err := serveJoining(f, door); err != nil {
+			return err
+		}
 	}
 	logf("the control plane is up")
 	if f.on("single") || f.on("enable-worker") {
@@ -101,7 +109,7 @@ func startParts(f flags, c config, all *children) error {
 		"listen-peer-urls": "http://127.0.0.1:2380", "initial-advertise-peer-urls": "http://127.0.0.1:2380",
 		"initial-cluster": "standin=http://127.0.0.1:2380", "unsafe-no-fsync": "true",
 	}
-	if err := all.start("etcd", arguments(etcd, c.extra["etcd"])...); err != nil {
+	if err := all.start("etcd", arguments(etcdArguments(f, c, etcd), c.extra["etcd"])...); err != nil {
 		return err
 	}
 	clients := etcd["listen-client-urls"]
@@ -124,7 +132,7 @@ func startParts(f flags, c config, all *children) error {
 
 func startControllers(f flags, c config, all *children) error {
 	manager := map[string]string{
-		"kubeconfig": f.pki("ccm.conf"), "leader-elect": "false", "use-service-account-credentials": "true",
+		"kubeconfig": f.pki("ccm.conf"), "leader-elect": strconv.FormatBool(c.peer != ""), "use-service-account-credentials": "true",
 		"service-account-private-key-file": f.pki("sa.key"), "root-ca-file": f.pki("ca.crt"),
 		"cluster-signing-cert-file": f.pki("ca.crt"), "cluster-signing-key-file": f.pki("ca.key"),
 		"bind-address": "127.0.0.1", "controllers": "*,bootstrapsigner,tokencleaner",
@@ -134,7 +142,7 @@ func startControllers(f flags, c config, all *children) error {
 		return err
 	}
 	scheduler := map[string]string{
-		"kubeconfig": f.pki("scheduler.conf"), "leader-elect": "false", "bind-address": "127.0.0.1",
+		"kubeconfig": f.pki("scheduler.conf"), "leader-elect": strconv.FormatBool(c.peer != ""), "bind-address": "127.0.0.1",
 		"kube-api-qps": "200", "kube-api-burst": "400",
 	}
 	return all.start("kube-scheduler", arguments(scheduler, c.extra["scheduler"])...)

@@ -37,7 +37,7 @@ var switches = map[string]bool{
 	"single": true, "enable-worker": true, "no-taints": true, "ignore-pre-flight-checks": true,
 	"debug": true, "json": true, "all": true, "force": true, "wait": true, "start": true,
 	"ignore-daemonsets": true, "delete-emptydir-data": true, "disable-telemetry": true,
-	"enable-dynamic-config": true, "enable-cloud-provider": true, "quiet": true, "verbose": true,
+	"enable-dynamic-config": true, "ignore-not-found": true, "enable-cloud-provider": true, "quiet": true, "verbose": true,
 }
 
 var short = map[string]string{"c": "config", "o": "out", "d": "debug", "n": "namespace", "q": "quiet", "v": "verbose"}
@@ -92,12 +92,16 @@ var verbs = map[string]func(flags) error{
 	"config":     configVerb,
 	"controller": controller,
 	"ctr":        ctr,
+	"etcd":       etcdVerb,
+	"install":    install,
 	"kubeconfig": kubeconfigVerb,
 	"kubectl":    kubectl,
 	"reset":      reset,
 	"restore":    restore,
 	"status":     status,
-	"stop":       func(flags) error { return fmt.Errorf("exit status 1") },
+	"start":      start,
+	"stop":       stop,
+	"sysinfo":    sysinfo,
 	"token":      token,
 	"version":    versionVerb,
 	"worker":     worker,

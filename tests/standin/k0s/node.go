@@ -87,17 +87,9 @@ func join(f flags, stop <-chan os.Signal) (string, error) {
 	if raw == "" {
 		return "", fmt.Errorf("no bootstrap kubeconfig: normal kubeconfig nonexistent and no join token given")
 	}
-	zipped, err := base64.StdEncoding.DecodeString(raw)
+	text, err := unzipToken(raw)
 	if err != nil {
-		return "", fmt.Errorf("failed to decode join token: %w", err)
-	}
-	reader, err := gzip.NewReader(bytes.NewReader(zipped))
-	if err != nil {
-		return "", fmt.Errorf("failed to decode join token: %w", err)
-	}
-	text, err := io.ReadAll(reader)
-	if err != nil {
-		return "", fmt.Errorf("failed to decode join token: %w", err)
+		return "", err
 	}
 	door, err := openAPI(text)
 	if err != nil {
@@ -147,6 +139,22 @@ func join(f flags, stop <-chan os.Signal) (string, error) {
 	keyText := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private}))
 	credentials := fmt.Sprintf("    client-certificate-data: %s\n    client-key-data: %s\n", certificate, keyText)
 	return kubeconfigText(door.server, "k0s", "node", "k0s", authority(text), credentials), nil
+}
+
+func unzipToken(raw string) ([]byte, error) {
+	zipped, err := base64.StdEncoding.DecodeString(raw)
+	if err != nil {
+		return nil, fmt.Errorf("failed to decode join token: %w", err)
+	}
+	reader, err := gzip.NewReader(bytes.NewReader(zipped))
+	if err != nil {
+		return nil, fmt.Errorf("failed to decode join token: %w", err)
+	}
+	text, err := io.ReadAll(reader)
+	if err != nil {
+		return nil, fmt.Errorf("failed to decode join token: %w", err)
+	}
+	return text, nil
 }
 
 func authority(kubeconfig []byte) string {

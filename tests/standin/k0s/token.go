@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -87,6 +88,7 @@ func createToken(f flags, door *api, now running) error {
 	user := "kubelet-bootstrap"
 	if role == "controller" {
 		user = "controller-bootstrap"
+		c.port, _ = strconv.Atoi(joinPort)
 	}
 	text := kubeconfigText(c.public(), "k0s", user, "k0s", base64.StdEncoding.EncodeToString(ca), "    token: "+id+"."+secret+"\n")
 	var zipped bytes.Buffer

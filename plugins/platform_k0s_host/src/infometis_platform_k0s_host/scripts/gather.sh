@@ -86,15 +86,20 @@ if [ -S /run/k0s/status.sock ]; then
   fi
 fi
 for process in /proc/[0-9]*; do
+  # Without a single fork: a busy host has hundreds of processes. `read` drops the zero bytes
+  # between the words, and says no since there is no end of line; what it read is there.
   name=
-  read -r name <"$process/comm" 2>/dev/null
-  case $name in
-    k0s) [ "$status" = up ] || say process "${process##*/} k0s" ;;
-    kubelet | k3s* | rke2* | microk8s* | kubelite | etcd | kine | kube-* | containerd*)
-      words=$(tr '\000' '\n' <"$process/cmdline" 2>/dev/null | head -n 1)
-      case $words in
-        "$data"/bin/*) say component "${process##*/} $name" ;;
-        *) case $name in kubelet | k3s* | rke2* | kubelite) say foreign "process $name (${process##*/})" ;; esac ;;
+  words=
+  { read -r name <"$process/comm"; } 2>/dev/null
+  { IFS= read -r words <"$process/cmdline"; } 2>/dev/null
+  case $words in
+    "$data"/bin/*) say component "${process##*/} $name" ;;
+    "$binary"controller* | "$binary"worker*)
+      [ "$status" = up ] || say process "${process##*/} k0s"
+      ;;
+    *)
+      case $name in
+        kubelet | k3s* | rke2* | kubelite) say foreign "process $name (${process##*/})" ;;
       esac
       ;;
   esac
