@@ -9,6 +9,7 @@ from infometis_sdk.cli.verbs import (
     apply,
     audit,
     check,
+    compare,
     completion,
     credentials,
     doctor,
@@ -44,6 +45,7 @@ _SECTIONS = {
         look.status,
         look.drift,
         prove.prove,
+        compare.compare,
         look.urls,
         audit.audit,
         credentials.credentials,
@@ -70,7 +72,7 @@ Exit codes:
     5  applied in part, not ready, or out of time
     6  drift found
     7  the audit was tampered with
-    8  two environments are not the same
+    8  two environments are not the same, or one is worse
   130  cancelled
   141  nobody reads our output any more
 """

@@ -42,6 +42,8 @@ class Project:
         values: the project layer, ``{service: {parameter: value}}``; may set core parameters.
         modes: values per mode; never core parameters.
         pipelines: the order in which environments get a Bundle, by name.
+        probes: ``module:name`` of functions' :class:`~infometis_sdk.model.comparison.Probe`
+            values, or of sequences of them, that ``compare`` runs.
         lock: pinned digests.
         root: the project's directory; ``None`` when built in code.
         findings: warnings that loading met; errors are raised.
@@ -56,6 +58,7 @@ class Project:
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
     pipelines: Mapping[str, Pipeline] = field(factory=dict)
+    probes: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     lock: Lock = Lock()
     root: Path | None = None
     findings: tuple[Fault, ...] = field(

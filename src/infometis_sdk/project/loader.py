@@ -39,7 +39,7 @@ __all__ = (
 
 FILE = "infometis.yaml"
 FORMAT = "infometis.io/project/v1"
-PROJECT_KEYS = ("name", "id", "services", "values", "modes", "pipelines")
+PROJECT_KEYS = ("name", "id", "services", "values", "modes", "pipelines", "probes")
 _FOLDER = "services"
 
 
@@ -71,6 +71,7 @@ class ProjectFile:
         values: ``{service: {parameter: value}}`` for all environments; may set core parameters.
         modes: values per mode; never core parameters.
         pipelines: the order in which environments get a Bundle, and what must hold before each.
+        probes: ``module:name`` of the probes that ``compare`` runs.
 
     """
 
@@ -80,6 +81,7 @@ class ProjectFile:
     values: Mapping[str, Mapping[str, Any]] = field(factory=dict)
     modes: Mapping[str, Mapping[str, Mapping[str, Any]]] = field(factory=dict)
     pipelines: Mapping[str, Pipeline] = field(factory=dict)
+    probes: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 @frozen(kw_only=True)
@@ -150,6 +152,7 @@ def load_project(
         values=file.values,
         modes=file.modes,
         pipelines=file.pipelines,
+        probes=file.probes,
         lock=lock.lock,
         root=root,
         sources=_sources(document),

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from infometis_sdk.engine.checks import CheckResult
     from infometis_sdk.engine.forward import Forward
     from infometis_sdk.engine.proving.evidence import Evidence
     from infometis_sdk.model.audit_report import AuditReport
@@ -579,6 +580,23 @@ class Stack:
 
         run = run or Run.within(_ASK)
         return drift(self._cluster(run), self.render(), run)
+
+    def checks(
+        self, services: Sequence[str] = (), *, run: Run | None = None
+    ) -> tuple[CheckResult, ...]:
+        """Run the functional checks of the services, beyond the readiness of their pods.
+
+        Raises:
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.engine.checks import check_services
+
+        run = run or Run.within(_ASK)
+        cluster = self._cluster(run)
+        return check_services(
+            cluster, self.render(), run, simulated=self._simulated, services=services
+        )
 
     def evidence(self, manifests: ManifestSet, *, run: Run | None = None) -> Evidence:
         """Hold the live stack against a render, leaf by leaf, for a proof; reads only.

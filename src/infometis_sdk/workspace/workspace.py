@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from infometis_sdk.model.comparison import ComparisonReport, Probe
     from infometis_sdk.model.equivalence import EquivalenceReport
     from infometis_sdk.model.project import Project
     from infometis_sdk.model.promotion import PromotionReport
@@ -105,6 +106,42 @@ class Workspace:
         from infometis_sdk.workspace.proving import prove
 
         return prove(self, a, b, live=live, strict=strict, run=run)
+
+    def compare(
+        self,
+        a: str,
+        b: str,
+        *,
+        probes: Sequence[Probe] | None = None,
+        rounds: int = 10,
+        warm_up: int = 2,
+        remember: bool = True,
+        run: Run | None = None,
+    ) -> ComparisonReport:
+        """Compare how two environments behave and perform; B is judged against A and its past.
+
+        The functional checks run on both.
+        Probes are called on both in turns, and compared under noise with their tolerances.
+
+        Args:
+            a: environment that B is held against.
+            b: environment that is judged.
+            probes: what is measured; those that the project names, where nothing is given.
+            rounds: calls of each probe on each side that count.
+            warm_up: calls before them that do not.
+            remember: keep what was measured, as the history of both.
+            run: deadline, events, cancel token.
+
+        Raises:
+            ProjectError: there is no such environment or probe.
+            ProofError: a side cannot be looked at; ``.side`` names it.
+
+        """
+        from infometis_sdk.workspace.comparing import compare
+
+        return compare(
+            self, a, b, probes=probes, rounds=rounds, warm_up=warm_up, remember=remember, run=run
+        )
 
     def with_project(self, project: Project) -> Workspace:
         """Return a workspace with another project and all else as here."""

@@ -11,7 +11,7 @@ import attrs
 from infometis_sdk._serde import structure
 from infometis_sdk.engine.compose import compose, derived_stack_id
 from infometis_sdk.engine.inputs.check_environment import environment_faults
-from infometis_sdk.engine.inputs.check_pipelines import pipeline_faults
+from infometis_sdk.engine.inputs.check_pipelines import FUNCTION, pipeline_faults
 from infometis_sdk.engine.inputs.check_templates import template_faults
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.errors import ProjectError
@@ -118,6 +118,16 @@ def _own_faults(project: Project) -> Iterator[Fault]:
                 path=path,
                 found=repr(text),
                 legal="lower-case letters, digits, hyphens, first a letter, at most 40 characters",
+            )
+    for number, name in enumerate(project.probes):
+        if not FUNCTION.fullmatch(name):
+            path = f"probes[{number}]"
+            yield Fault(
+                message="not the name of a probe",
+                origin=project.sources.get(path, Origin(layer="project")),
+                path=path,
+                found=repr(name),
+                legal="module:name",
             )
     yield from _same_stack_ids(project)
     yield from _renames(project)
