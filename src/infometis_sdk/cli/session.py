@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import CancelToken, Run
     from infometis_sdk.workspace import Stack, Workspace
 
-__all__ = ("APPLYING", "ASKING", "UP", "project", "root", "running", "stack", "workspace")
+__all__ = (
+    "APPLYING",
+    "ASKING",
+    "UP",
+    "project",
+    "root",
+    "running",
+    "stack",
+    "stack_of",
+    "workspace",
+)
 
 ASKING = 60.0
 """Seconds for a verb that only asks: a dead cluster must not hold anybody for minutes."""
@@ -76,6 +86,30 @@ def stack(options: Options) -> Stack:
         others = ", ".join(each for each in found.environments if each != name)
         say(f"environment {name} (-e for another: {others})", options)
     return found[name]
+
+
+def stack_of(options: Options, bundle: Path | None, env_file: Path | None) -> Stack:
+    """Return the stack, with the services of a Bundle where one is named.
+
+    Raises:
+        ProjectError: a file is wrong, or an environment file comes without a Bundle.
+        TamperedError: the Bundle was changed.
+
+    """
+    from infometis_sdk.errors import ProjectError
+    from infometis_sdk.model.fault import Fault, Origin
+    from infometis_sdk.project import load_bundle, project_from_bundle
+    from infometis_sdk.workspace import Workspace
+
+    if bundle is None:
+        if env_file is None:
+            return stack(options)
+        fault = Fault(message="has no services", origin=Origin(file=str(env_file)))
+        raise ProjectError((fault,), hint="name the Bundle with --bundle")
+    if env_file is None:
+        return stack(options).with_bundle(load_bundle(bundle))
+    made = Workspace(project_from_bundle(load_bundle(bundle), env_file))
+    return made[options.environment or made.environments[0]]
 
 
 def _default(names: tuple[str, ...]) -> str:

@@ -11,11 +11,12 @@ import attrs
 from infometis_sdk._adapters.project_files import names_in, read_file
 from infometis_sdk._serde import nearest, shown, structure, unknown_key
 from infometis_sdk._yaml import Document, load_yaml
+from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.environment import Border, Environment
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.project.faults import wrong_format
 
-__all__ = ("ENVIRONMENT_KEYS", "FOLDER", "FORMAT", "load_environments")
+__all__ = ("ENVIRONMENT_KEYS", "FOLDER", "FORMAT", "load_environment", "load_environments")
 
 FORMAT = "infometis.io/environment/v1"
 FOLDER = "environments"
@@ -61,6 +62,22 @@ def load_environments(root: Path) -> tuple[dict[str, Environment], tuple[Fault, 
             near = nearest(name, environments)
             faults.append(Fault(message=message, origin=origin, legal=legal, nearest=near))
     return environments, tuple(faults)
+
+
+def load_environment(path: str | Path) -> Environment:
+    """Read one environment's file, wherever it is; its name is that of the file.
+
+    Raises:
+        ProjectError: every fault of the file.
+
+    """
+    file = Path(path)
+    faults: list[Fault] = []
+    origin = Origin(layer="environment", file=str(file), line=1)
+    environment = _environment(Path(), origin, faults)
+    if errors := [fault for fault in faults if fault.level == "error"]:
+        raise ProjectError(errors)
+    return environment
 
 
 def _read(root: Path, origin: Origin, faults: list[Fault]) -> Document | None:

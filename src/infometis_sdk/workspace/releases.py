@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from infometis_sdk.errors import StoreError
+from infometis_sdk.errors import InfometisError, StoreError
 from infometis_sdk.model.release import Release
 
 if TYPE_CHECKING:
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.release import ReleaseList
+    from infometis_sdk.model.release_diff import ReleaseDiff
+    from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.ports.release_store import ReleaseStore
+    from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("before", "cluster_store", "find", "recorded", "workspace_at")
+__all__ = ("before", "cluster_store", "diff", "find", "recorded", "workspace_at")
 
 
 def recorded(
@@ -117,3 +120,19 @@ def workspace_at(workspace: Workspace, release: Release, bundle: Bundle) -> Work
 
     now = workspace.project.environments.get(release.environment)
     return workspace.with_project(project_at(release, bundle, now, workspace.project.root))
+
+
+def diff(stack: Stack, a: int, b: int, run: Run) -> ReleaseDiff:
+    """Compare two Releases; the inputs of their cores too, where both Bundles can be had."""
+    from infometis_sdk.engine.proving.release_diff import diff_releases
+
+    known = stack.releases(run=run)
+    one, other = find(known, a), find(known, b)
+    if one.bundle == other.bundle:
+        return diff_releases(one, other)
+    try:
+        stacks = tuple(stack.at_release(n, run=run).compose() for n in (a, b))
+    except InfometisError as error:
+        note = f"of the core only digests are compared: {error.message}"
+        return diff_releases(one, other, notes=(note,))
+    return diff_releases(one, other, (stacks[0], stacks[1]))

@@ -38,7 +38,8 @@ if TYPE_CHECKING:
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.plan import Plan
-    from infometis_sdk.model.release import ReleaseList
+    from infometis_sdk.model.release import Release, ReleaseList
+    from infometis_sdk.model.release_diff import ReleaseDiff
     from infometis_sdk.model.stack import ComposedStack, ManifestSet
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.ports.release_store import ReleaseStore
@@ -670,6 +671,28 @@ class Stack:
         run = run or Run.within(_ASK)
         return self.store(run).releases(run)
 
+    def release(self, number: int, *, run: Run | None = None) -> Release:
+        """Return one Release of the stack.
+
+        Raises:
+            StoreError: there is none of that number, or it was changed.
+
+        """
+        from infometis_sdk.workspace.releases import find
+
+        return find(self.releases(run=run), number)
+
+    def release_diff(self, a: int, b: int, *, run: Run | None = None) -> ReleaseDiff:
+        """Return what two Releases do not share: core, values, environment, credentials.
+
+        Raises:
+            StoreError: there is none of such a number.
+
+        """
+        from infometis_sdk.workspace.releases import diff
+
+        return diff(self, a, b, run or Run.within(_ASK))
+
     def at_release(self, number: int = 0, *, run: Run | None = None) -> Stack:
         """Return a handle on the stack as a Release deployed it: its Bundle and its values.
 
@@ -697,6 +720,7 @@ class Stack:
         *,
         check: bool = True,
         confirm: str = "",
+        adopt: Sequence[str] = (),
         accept_data_loss: Sequence[str] = (),
         reason: str = "",
         run: Run | None = None,
@@ -710,6 +734,7 @@ class Stack:
             number: see :meth:`at_release`.
             check: see :meth:`up`.
             confirm: see :meth:`up`.
+            adopt: see :meth:`up`.
             accept_data_loss: see :meth:`up`.
             reason: why, in your words.
             run: deadline, events, cancel token.
@@ -720,12 +745,16 @@ class Stack:
             ApplyError, NotReadyError: see :meth:`up`.
 
         """
+        from infometis_sdk.workspace.releases import before
+
         run = run or Run.within(_UP)
+        number = number or before(self.releases(run=run)).number
         return self.at_release(number, run=run).up(
             check=check,
             confirm=confirm,
+            adopt=adopt,
             accept_data_loss=accept_data_loss,
-            reason=reason or f"rollback to {f'release {number}' if number else 'the one before'}",
+            reason=reason or f"rollback to release {number}",
             run=run,
         )
 

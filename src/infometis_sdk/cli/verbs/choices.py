@@ -11,7 +11,7 @@ from click.shell_completion import CompletionItem
 
 from infometis_sdk.cli.options import Options
 
-__all__ = ("adopting", "confirm", "confirm_name", "reason", "service", "services")
+__all__ = ("adopting", "bundled", "confirm", "confirm_name", "reason", "service", "services")
 
 Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -71,3 +71,21 @@ def adopting(function: Callable[..., Any]) -> Callable[..., Any]:
         help="Let this object go with its data; may be repeated.",
     )
     return adopt(loss(function))
+
+
+def bundled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add where the services come from, if not from the project."""
+    path = click.Path(path_type=Path, dir_okay=False)
+    bundle = click.option(
+        "--bundle",
+        type=path,
+        metavar="FILE",
+        help="Deploy what is in a Bundle instead of the project's own services.",
+    )
+    env_file = click.option(
+        "--env-file",
+        type=path,
+        metavar="FILE",
+        help="With --bundle: the environment, so that no project is needed.",
+    )
+    return bundle(env_file(function))

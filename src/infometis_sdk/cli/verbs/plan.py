@@ -26,6 +26,7 @@ __all__ = ("plan",)
     help="Write the plan for a later 'infometis apply FILE'.",
 )
 @choices.adopting
+@choices.bundled
 def plan(
     options: Options,
     *,
@@ -33,13 +34,15 @@ def plan(
     file: Path | None,
     adopt: tuple[str, ...],
     accept_data_loss: tuple[str, ...],
+    bundle: Path | None,
+    env_file: Path | None,
 ) -> int:
     """Show the exact changes to the cluster; reads only.
 
     With services named, only they are looked at, and nothing is pruned.
     A plan that may not be applied says why, and ends with exit code 3.
     """
-    stack = session.stack(options)
+    stack = session.stack_of(options, bundle, env_file)
     with session.running(options, session.ASKING, f"plan {stack.name}", acts=False) as run:
         made = stack.plan(services, adopt=adopt, accept_data_loss=accept_data_loss, run=run)
     show(made, options)

@@ -12,6 +12,8 @@ from infometis_sdk.cli.results import show
 from infometis_sdk.cli.verbs import choices
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infometis_sdk.model.report import UpReport
 
 __all__ = ("up",)
@@ -21,6 +23,7 @@ __all__ = ("up",)
 @choices.services
 @choices.confirm
 @choices.adopting
+@choices.bundled
 @choices.reason
 @click.option(
     "--check/--no-check",
@@ -39,6 +42,8 @@ def up(
     confirm: str,
     adopt: tuple[str, ...],
     accept_data_loss: tuple[str, ...],
+    bundle: Path | None,
+    env_file: Path | None,
     reason: str,
     check: bool,
     wait: bool,
@@ -50,7 +55,7 @@ def up(
     """
     from infometis_sdk.errors import PlanRefusedError
 
-    stack = session.stack(options)
+    stack = session.stack_of(options, bundle, env_file)
 
     def once(confirm: str) -> UpReport:
         with session.running(options, session.UP, f"up {stack.name}", acts=True) as run:
