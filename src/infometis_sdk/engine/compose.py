@@ -17,6 +17,7 @@ import attrs
 
 from infometis_sdk.engine.inputs import values as checks
 from infometis_sdk.engine.inputs.descriptor import faults_of
+from infometis_sdk.engine.inputs.layers import Layer, layers_of, name_faults, other_mode_faults
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.inputs.needs import dependency_order
 from infometis_sdk.errors import ProjectError
@@ -36,29 +37,6 @@ _LABEL_MAX = 63
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _NO_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 _MAY_SET_CORE = ("base", "project")
-
-
-@attrs.frozen(kw_only=True)
-class _Layer:
-    """One layer's values, and where each of them stands.
-
-    ``prefixes`` are what a dotted path may start with in ``sources``.
-    """
-
-    name: str
-    values: Mapping[str, Mapping[str, Any]]
-    sources: Mapping[str, Origin]
-    prefixes: tuple[str, ...]
-    fallback: Origin
-
-    def origin(self, *steps: str) -> Origin:
-        """Return file and line of a value, or of the nearest thing above it."""
-        for length in range(len(steps), 0, -1):
-            for prefix in self.prefixes:
-                found = self.sources.get(f"{prefix}{'.'.join(steps[:length])}")
-                if found is not None:
-                    return attrs.evolve(found, layer=self.name)
-        return attrs.evolve(self.fallback, layer=self.name)
 
 
 def compose(
@@ -94,10 +72,10 @@ def compose(
     """
     faults = _service_faults(project)
     faults += _environment_faults(project, environment)
-    layers = _layers(project, environment)
+    layers = layers_of(project, environment)
     for layer in layers:
-        faults += _name_faults(project, layer)
-    faults += _other_mode_faults(project, environment)
+        faults += name_faults(project, layer)
+    faults += other_mode_faults(project, environment)
 
     composed: dict[str, ComposedService] = {}
     for name, service in project.services.items():
@@ -128,11 +106,11 @@ def compose_core(project: Project) -> tuple[ComposedService, ...]:
 
     """
     environment = Environment("core")
-    layers = _layers(project, environment)
+    layers = layers_of(project, environment)
     faults = _service_faults(project)
     for layer in layers:
-        faults += _name_faults(project, layer)
-    faults += _other_mode_faults(project, environment)
+        faults += name_faults(project, layer)
+    faults += other_mode_faults(project, environment)
     faults += dependency_order(project.services)[1]
     composed = []
     for _, service in sorted(project.services.items()):
@@ -194,41 +172,6 @@ def _label(text: str, limit: int) -> str:
     return f"{label[: limit - len(mark) - 1].strip('-')}-{mark}"
 
 
-def _layers(project: Project, environment: Environment) -> tuple[_Layer, ...]:
-    mode = environment.mode
-    own = environment.origin
-    return (
-        _Layer(
-            name="project",
-            values=project.values,
-            sources=project.sources,
-            prefixes=("project.", "values."),
-            fallback=Origin(),
-        ),
-        _Layer(
-            name="mode",
-            values=project.modes.get(mode, {}),
-            sources=project.sources,
-            prefixes=(f"mode.{mode}.", f"modes.{mode}."),
-            fallback=Origin(),
-        ),
-        _Layer(
-            name="environment",
-            values=environment.values,
-            sources=environment.sources,
-            prefixes=("environment.", "values.", ""),
-            fallback=own,
-        ),
-        _Layer(
-            name="local",
-            values=environment.local,
-            sources=environment.sources,
-            prefixes=("local.values.", "local."),
-            fallback=own,
-        ),
-    )
-
-
 def _environment_faults(project: Project, environment: Environment) -> list[Fault]:
     faults = []
 
@@ -264,77 +207,11 @@ def _environment_faults(project: Project, environment: Environment) -> list[Faul
     return faults
 
 
-def _name_faults(project: Project, layer: _Layer) -> list[Fault]:
-    faults = []
-    given: Mapping[str, Any] = layer.values  # built in code, it may hold anything
-    for name, values in given.items():
-        service = project.services.get(name)
-        if service is None:
-            faults.append(
-                Fault(
-                    message=f"there is no service {name!r}",
-                    origin=layer.origin(name),
-                    path=f"values.{name}",
-                    legal=", ".join(sorted(project.services)) or "no service at all",
-                    nearest=nearest(name, project.services),
-                )
-            )
-        elif not isinstance(values, Mapping):
-            faults.append(
-                Fault(
-                    message=f"the values of service {name!r} are not a map",
-                    origin=layer.origin(name),
-                    path=f"values.{name}",
-                    found=repr(values),
-                    legal="a map of parameters to values",
-                )
-            )
-        else:
-            faults += [
-                Fault(
-                    message=f"service {name!r} has no parameter {key!r}",
-                    origin=layer.origin(name, str(key)),
-                    path=f"values.{name}.{key}",
-                    legal=", ".join(sorted(service.parameters)) or "no parameter at all",
-                    nearest=nearest(str(key), service.parameters),
-                )
-                for key in values
-                if key not in service.parameters
-            ]
-    return faults
-
-
-def _other_mode_faults(project: Project, environment: Environment) -> list[Fault]:
-    """Check the names in the modes that this environment does not use, and the modes' own names."""
-    faults = []
-    for mode, values in project.modes.items():
-        layer = _Layer(
-            name="mode",
-            values=values,
-            sources=project.sources,
-            prefixes=(f"mode.{mode}.", f"modes.{mode}."),
-            fallback=Origin(),
-        )
-        if mode not in MODES:
-            faults.append(
-                Fault(
-                    message=f"unknown mode {mode!r}",
-                    origin=project.sources.get(f"mode.{mode}", Origin(layer="mode")),
-                    path=f"modes.{mode}",
-                    legal=", ".join(MODES),
-                    nearest=nearest(mode, MODES),
-                )
-            )
-        elif mode != environment.mode:
-            faults += _name_faults(project, layer)
-    return faults
-
-
 def _compose_service(
-    service: Service, layers: tuple[_Layer, ...], platform_defaults: Mapping[str, Any]
+    service: Service, layers: tuple[Layer, ...], platform_defaults: Mapping[str, Any]
 ) -> tuple[ComposedService, list[Fault]]:
     project, mode, environment, local = layers
-    platform = _Layer(
+    platform = Layer(
         name="platform",
         values={
             service.name: {
@@ -462,7 +339,7 @@ def _record(
     value: Any,  # noqa: ANN401 - JSON
     origin: Origin,
     *,
-    layer: _Layer | None = None,
+    layer: Layer | None = None,
     service: str = "",
 ) -> None:
     """Note a layer's word on a value, and on every value below it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from infometis_sdk.model import shape_templates
 from infometis_sdk.model.parameter import Influence, Parameter
 from infometis_sdk.model.service import Endpoint, Image, Service
 
@@ -15,185 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 __all__ = ("stateful", "web")
-
-_SERVICE_ACCOUNT = """\
-apiVersion: v1
-kind: ServiceAccount
-metadata:
-  name: {{ name }}
-automountServiceAccountToken: false
-"""
-
-_PDB = """\
-apiVersion: policy/v1
-kind: PodDisruptionBudget
-metadata:
-  name: {{ name }}
-spec:
-  # One at a time; with a single replica a drain still goes through.
-  maxUnavailable: 1
-  selector:
-    matchLabels: {{ selector }}
-"""
-
-_SERVICE = """\
-apiVersion: v1
-kind: Service
-metadata:
-  name: {{ name }}
-spec:
-  selector: {{ selector }}
-  ports:
-    - name: http
-      port: {{ params.port }}
-      targetPort: http
-"""
-
-_HEADLESS = """\
----
-apiVersion: v1
-kind: Service
-metadata:
-  name: {{ name ~ "-headless" }}
-spec:
-  clusterIP: None
-  # Members must find each other before they are ready.
-  publishNotReadyAddresses: true
-  selector: {{ selector }}
-  ports:
-    - name: http
-      port: {{ params.port }}
-      targetPort: http
-"""
-
-# What both workloads have in common; the indentation is that of spec.template.
-_POD = """\
-  selector:
-    matchLabels: {{ selector }}
-  template:
-    metadata:
-      labels: {{ selector }}
-    spec:
-      serviceAccountName: {{ name }}
-      automountServiceAccountToken: false
-      enableServiceLinks: false
-      terminationGracePeriodSeconds: 30
-      nodeSelector: {{ params.node_selector }}
-      tolerations: {{ params.tolerations }}
-      topologySpreadConstraints:
-        - topologyKey: kubernetes.io/hostname
-          maxSkew: 1
-          whenUnsatisfiable: ScheduleAnyway
-          labelSelector:
-            matchLabels: {{ selector }}
-      securityContext:
-        runAsNonRoot: true
-        runAsUser: {{ params.user }}
-        runAsGroup: {{ params.user }}
-        fsGroup: {{ params.user }}
-        fsGroupChangePolicy: OnRootMismatch
-        seccompProfile:
-          type: RuntimeDefault
-      containers:
-        - name: main
-          image: {{ images.main }}
-          imagePullPolicy: IfNotPresent
-          command: {{ params.command }}
-          args: {{ params.args }}
-          env:
-            {% for key, value in params.env | dictsort %}
-            - name: {{ key }}
-              value: {{ value | string }}
-            {% endfor %}
-          ports:
-            - name: http
-              containerPort: {{ params.port }}
-          # Two and a half minutes to start; later, half a minute without an answer restarts it.
-          startupProbe:
-            httpGet:
-              path: {{ params.probe }}
-              port: http
-            periodSeconds: 5
-            timeoutSeconds: 3
-            failureThreshold: 30
-          readinessProbe:
-            httpGet:
-              path: {{ params.probe }}
-              port: http
-            periodSeconds: 10
-            timeoutSeconds: 3
-          livenessProbe:
-            httpGet:
-              path: {{ params.probe }}
-              port: http
-            periodSeconds: 10
-            timeoutSeconds: 3
-          resources:
-            requests:
-              cpu: {{ params.cpu }}
-              memory: {{ params.memory }}
-            limits:
-              memory: {{ params.memory }}
-          securityContext:
-            allowPrivilegeEscalation: false
-            readOnlyRootFilesystem: true
-            capabilities:
-              drop: [ALL]
-          volumeMounts:
-            - name: tmp
-              mountPath: /tmp
-            {% if params.mount is defined %}
-            - name: data
-              mountPath: {{ params.mount }}
-            {% endif %}
-      volumes:
-        - name: tmp
-          emptyDir: {}
-"""
-
-_DEPLOYMENT = (
-    """\
-apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: {{ name }}
-spec:
-  replicas: {{ params.replicas }}
-  strategy:
-    type: RollingUpdate
-    rollingUpdate:
-      maxUnavailable: 0
-      maxSurge: 1
-"""
-    + _POD
-)
-
-_STATEFUL_SET = (
-    """\
-apiVersion: apps/v1
-kind: StatefulSet
-metadata:
-  name: {{ name }}
-spec:
-  replicas: {{ params.replicas }}
-  serviceName: {{ name ~ "-headless" }}
-  persistentVolumeClaimRetentionPolicy:
-    whenDeleted: Retain
-    whenScaled: Retain
-"""
-    + _POD
-    + """\
-  volumeClaimTemplates:
-    - metadata:
-        name: data
-      spec:
-        accessModes: [ReadWriteOnce]
-        storageClassName: {{ params.storage_class }}
-        resources:
-          requests:
-            storage: {{ params.storage }}
-"""
-)
 
 
 def web(
@@ -260,10 +82,10 @@ def web(
         uses=uses,
         endpoints={"http": Endpoint(port=port, path=path, public=public)},
         templates={
-            "deployment.yaml.j2": _DEPLOYMENT,
-            "pdb.yaml.j2": _PDB,
-            "service.yaml.j2": _SERVICE,
-            "serviceaccount.yaml.j2": _SERVICE_ACCOUNT,
+            "deployment.yaml.j2": shape_templates.DEPLOYMENT,
+            "pdb.yaml.j2": shape_templates.PDB,
+            "service.yaml.j2": shape_templates.SERVICE,
+            "serviceaccount.yaml.j2": shape_templates.SERVICE_ACCOUNT,
         },
     )
 
@@ -368,10 +190,10 @@ def stateful(
         uses=uses,
         endpoints={"http": Endpoint(port=port, path=path, public=public)},
         templates={
-            "pdb.yaml.j2": _PDB,
-            "service.yaml.j2": _SERVICE + _HEADLESS,
-            "serviceaccount.yaml.j2": _SERVICE_ACCOUNT,
-            "statefulset.yaml.j2": _STATEFUL_SET,
+            "pdb.yaml.j2": shape_templates.PDB,
+            "service.yaml.j2": shape_templates.SERVICE + shape_templates.HEADLESS,
+            "serviceaccount.yaml.j2": shape_templates.SERVICE_ACCOUNT,
+            "statefulset.yaml.j2": shape_templates.STATEFUL_SET,
         },
     )
 
