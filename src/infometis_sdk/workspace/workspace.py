@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.comparison import ComparisonReport, Probe
     from infometis_sdk.model.equivalence import EquivalenceReport
     from infometis_sdk.model.project import Project
-    from infometis_sdk.model.promotion import PromotionReport
+    from infometis_sdk.model.promotion import PipelineReport, PromotionReport
     from infometis_sdk.model.run import Run
 
 __all__ = ("Workspace",)
@@ -199,6 +199,21 @@ class Workspace:
             rollback=rollback,
         )
         return promote(self, source, target, request, run)
+
+    def pipeline_status(self, pipeline: str = "", *, run: Run | None = None) -> PipelineReport:
+        """Say what runs in each environment of a pipeline, since when, and what the gates said.
+
+        Args:
+            pipeline: its name; empty where there is only one.
+            run: deadline, events, cancel token.
+
+        Raises:
+            RefusedError: there is no such pipeline.
+
+        """
+        from infometis_sdk.workspace.pipelines import pipeline_status
+
+        return pipeline_status(self, pipeline, run)
 
     def __repr__(self) -> str:
         return (
