@@ -16,7 +16,6 @@ from infometis_sdk.cli.verbs import (
     end,
     explain,
     forward,
-    guard,
     init,
     kubeconfig,
     lock,
@@ -48,8 +47,6 @@ _SECTIONS = {
     "Look": (
         look.status,
         look.drift,
-        guard.heal,
-        guard.guard,
         releases.releases,
         releases.release,
         prove.prove,
