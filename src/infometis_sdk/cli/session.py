@@ -170,6 +170,27 @@ def until_interrupted(options: Options, seconds: float | None) -> Iterator[Run]:
         yield Run() if within is None else Run.within(within)
 
 
+@contextmanager
+def until_stopped(options: Options) -> Iterator[Run]:
+    """Run a verb that goes on until Ctrl-C, or until the system asks it to end.
+
+    Args:
+        options: where ``timeout`` is set, it ends by itself.
+
+    """
+    from infometis_sdk.model.run import CancelToken, Run
+
+    token = CancelToken()
+    _listen(options)
+    within = float("inf") if options.timeout is None else options.timeout
+
+    def note(text: str) -> None:
+        say(text, options)
+
+    with _interrupts(token, note), _interrupts(token, note, signal.SIGTERM):
+        yield Run(deadline=time.monotonic() + within, cancel=token)
+
+
 def _listen(options: Options) -> None:
     """Let the SDK's log lines reach stderr, where they were asked for."""
     import logging
@@ -187,7 +208,11 @@ def _listen(options: Options) -> None:
 
 
 @contextmanager
-def _interrupts(token: CancelToken, note: Any) -> Iterator[None]:  # noqa: ANN401 - a function
+def _interrupts(
+    token: CancelToken,
+    note: Any,  # noqa: ANN401 - a function
+    which: signal.Signals = signal.SIGINT,
+) -> Iterator[None]:
     """First Ctrl-C: stop at a safe point. Second: exit at once.
 
     Exiting at once is safe, since every verb may be killed anywhere and run again;
@@ -204,11 +229,11 @@ def _interrupts(token: CancelToken, note: Any) -> Iterator[None]:  # noqa: ANN40
         note("stopping at the next safe point; Ctrl-C again exits at once")
 
     try:
-        before = signal.signal(signal.SIGINT, stop)
+        before = signal.signal(which, stop)
     except ValueError:  # not the main thread, as in some tests: Ctrl-C is not ours there
         yield
         return
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        signal.signal(which, before)

@@ -19,6 +19,7 @@ from infometis_sdk.engine.plan import learn
 from infometis_sdk.engine.reading.standing import Standing, read_standing
 from infometis_sdk.engine.writing.lease import TERM, Writer
 from infometis_sdk.errors import CancelledError, DeadlineError, InfometisError, LockedError
+from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.guard import GuardNote, GuardState
 from infometis_sdk.model.run import CancelToken, Run
 from infometis_sdk.model.stack import ManifestSet
@@ -149,9 +150,15 @@ class Guard:
         orders = self._orders
         step = Run.within(STEP, cancel=token)
         standing = read_standing(orders.cluster, orders.stack_id, orders.namespace, step)
-        manifests = orders.desired(standing, step)
         if standing.idle:
-            manifests = attrs.evolve(manifests, manifests=(), credentials=())
+            manifests = ManifestSet(
+                stack_id=orders.stack_id,
+                environment=Environment("idle"),
+                namespace=orders.namespace,
+                manifests=(),
+            )
+        else:
+            manifests = orders.desired(standing, step)
         learn(orders.cluster, manifests)
         wanted = Wanted(manifests)
         del manifests

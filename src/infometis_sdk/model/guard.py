@@ -22,6 +22,7 @@ NOTES = (
     "idle",
     "leading",
     "synced",
+    "not told",
 )
 """Names of notes.
 
@@ -32,6 +33,7 @@ NOTES = (
 ``watch lost``: a kind cannot be watched; the rest goes on.
 ``idle``: nothing is healed for now.
 ``leading``: this guard is the one that acts; ``synced``: all that is there was looked at.
+``not told``: a notifier does not work.
 """
 
 LEVELS = ("info", "warning", "error")

@@ -27,7 +27,7 @@ from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pin, Pins
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from infometis_sdk.engine.checks import CheckResult
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
+    from infometis_sdk.model.guard import GuardNote
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.release import Release, ReleaseList
     from infometis_sdk.model.release_diff import ReleaseDiff
@@ -581,6 +582,71 @@ class Stack:
 
         run = run or Run.within(_ASK)
         return drift(self._cluster(run), self.render(), run)
+
+    def checks(
+        self, services: Sequence[str] = (), *, run: Run | None = None
+    ) -> tuple[CheckResult, ...]:
+        """Run the functional checks of the services, beyond the readiness of their pods.
+
+        Raises:
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.engine.checks import check_services
+
+        run = run or Run.within(_ASK)
+        cluster = self._cluster(run)
+        return check_services(
+            cluster, self.render(), run, simulated=self._simulated, services=services
+        )
+
+    def heal(self, *, reason: str = "", run: Run | None = None) -> ApplyReport:
+        """Bring back, once, what drifted from the latest deployed Release.
+
+        What ``policies.drift.exceptions`` names and what known controllers hold is left alone;
+        nothing is deleted, and no Release is opened.
+
+        Args:
+            reason: why, in your words, for the audit.
+            run: deadline, events, cancel token.
+
+        Raises:
+            RefusedError: there is no Release to return to, or a newer one is under way.
+            ApplyError: some objects could not be healed; ``.report`` says which.
+
+        """
+        from infometis_sdk.workspace.guarding import heal_stack
+
+        run = run or Run.within(_UP)
+        return heal_stack(self, self._cluster(run), run, reason=reason)
+
+    def guard(
+        self, *, say: Callable[[GuardNote], None], listen: str = "", run: Run | None = None
+    ) -> None:
+        """Watch what the stack owns and keep it as its latest Release wants, until cancelled.
+
+        What is corrected by itself, what is only told, and to whom, is for the environment's
+        ``policies.drift`` and ``policies.notify`` to say.
+
+        Args:
+            say: takes each note.
+            listen: ``host:port`` for metrics and health, such as ``127.0.0.1:9464``;
+                empty for none.
+            run: its cancel token, or its deadline, ends the guard.
+
+        """
+        from infometis_sdk.workspace.guarding import deployed, guard_stack
+
+        run = run or Run()
+        guard_stack(
+            self,
+            self._cluster(run),
+            run,
+            say=say,
+            at=lambda standing, run: deployed(self, standing, run),
+            listen=listen,
+            simulated=self._simulated,
+        )
 
     def checks(
         self, services: Sequence[str] = (), *, run: Run | None = None

@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.report import ApplyReport, DriftItem
     from infometis_sdk.model.stack import ManifestSet
 
-__all__ = ("Healer", "Patrol", "Post", "home_source")
+__all__ = ("Healer", "Patrol", "Post", "home_source", "sources_of")
 
 Healer = Callable[["Plan", "ManifestSet", int, Run], "ApplyReport"]
 
@@ -97,6 +97,14 @@ def home_source(stack_id: str, namespace: str) -> Source:
     )
 
 
+def sources_of(wanted: Wanted) -> frozenset[Source]:
+    """Return everything that is watched: the objects, the Releases and the credentials."""
+    stack = wanted.stack
+    home = home_source(stack.stack_id, stack.namespace)
+    secrets = {attrs.evolve(home, kind="Secret")} if stack.credentials else set()
+    return wanted.sources | {home} | secrets
+
+
 class Patrol:
     """Looks after the objects of one Release until another one comes.
 
@@ -112,10 +120,7 @@ class Patrol:
         self._policy = policy
         self._manager = manager_of(stack.stack_id)
         self._home = home_source(stack.stack_id, stack.namespace)
-        secrets = attrs.evolve(self._home, kind="Secret")
-        self.sources = post.wanted.sources | {self._home}
-        if stack.credentials:
-            self.sources |= {secrets}
+        self.sources = sources_of(post.wanted)
         self._ledger = Ledger(post.wanted.keys, lambda item: correctable(item, policy))
         self._rollouts = Rollouts()
         self._calendar = Calendar()
