@@ -69,7 +69,9 @@ def plan_teardown(
     if differ(pinned, uid):
         msg = f"this cluster is {uid}, but the stack lives on {pinned}"
         raise WrongClusterError(msg, hint="set the kubeconfig or its context right")
-    live = observe(cluster, manifests.stack_id, manifests.namespace, (), run)
+    # The first apply may have ended when its Namespace was made and its inventory was not.
+    homes = [(m.ref, m.singleton) for m in manifests.manifests if m.ref.kind == "Namespace"]
+    live = observe(cluster, manifests.stack_id, manifests.namespace, homes, run)
     nothing = attrs.evolve(manifests, manifests=(), credentials=(), services={})
     data = _data(cluster, live, run)
     gone = data if delete_data else []

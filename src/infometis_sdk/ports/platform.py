@@ -18,6 +18,7 @@ __all__ = (
     "ClusterBackup",
     "DryRun",
     "Finding",
+    "HostPorts",
     "LoadImages",
     "Platform",
     "PlatformContext",
@@ -122,6 +123,11 @@ class Platform(ABC):
         """Name of each capability: ``declared`` or ``absent``; what is not named is unknown."""
         return {}
 
+    @property
+    def owned(self) -> bool:
+        """Whether ``ensure`` made the cluster, for us alone; only then is it probed unasked."""
+        return False
+
 
 @runtime_checkable
 class StartStop(Protocol):
@@ -193,6 +199,14 @@ class ClusterBackup(Protocol):
             PlatformError: the archive is damaged, or of another cluster.
 
         """
+
+
+@runtime_checkable
+class HostPorts(Protocol):
+    """Ability: ports of this machine lead to the nodes, and so to what listens there."""
+
+    def host_ports(self) -> Mapping[int, int]:
+        """Return TCP ports of 127.0.0.1 to ports of the nodes; pure."""
 
 
 @runtime_checkable

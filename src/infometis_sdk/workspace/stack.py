@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.proving.evidence import Evidence
     from infometis_sdk.model.audit_report import AuditReport
     from infometis_sdk.model.bundle import Bundle
+    from infometis_sdk.model.capability import Capability
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.guard import GuardNote
@@ -183,6 +184,47 @@ class Stack:
     def _simulated(self) -> bool:
         return self._door is not None and self._door[0].simulated
 
+    @property
+    def simulated(self) -> bool:
+        """Whether containers do not really run on the cluster.
+
+        Raises:
+            PlatformError: there is no cluster.
+
+        """
+        return self._simulated if self._door is not None else self.platform.connect().simulated
+
+    def cluster(self, run: Run | None = None) -> Cluster:
+        """Return the door to the cluster, through which anything may be read.
+
+        Raises:
+            PlatformError: there is no cluster.
+
+        """
+        return self._cluster(run or Run.within(_ASK))
+
+    def capabilities(
+        self, *, probe: bool = False, image: str = "", run: Run | None = None
+    ) -> tuple[Capability, ...]:
+        """Return what the cluster can do, and how we know.
+
+        Args:
+            probe: try it with small objects, which are taken away again; else only read.
+            image: of the pods of the probes; empty for the default.
+            run: deadline, events, cancel token.
+
+        Raises:
+            PlatformError: there is no cluster.
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.workspace import capabilities
+
+        run = run or Run.within(_UP)
+        if probe:
+            capabilities.probe(self, run, **({"image": image} if image else {}))
+        return capabilities.capabilities(self, self._cluster(run), run)
+
     @cached_property
     def audit(self) -> Audit:
         """The records of what was done to the stack from this machine, and by whom."""
@@ -279,6 +321,7 @@ class Stack:
         accept_data_loss: Sequence[str],
     ) -> Plan:
         from infometis_sdk.engine.plan import Consent, plan
+        from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
         from infometis_sdk.workspace.checking import known_services
 
         known_services(manifests, services)
@@ -291,6 +334,8 @@ class Stack:
             consent=Consent(adopt=adopt, data_loss=accept_data_loss),
             pinned=self._pins.read(self.stack_id).cluster_uid,
         )
+        if not made.empty:
+            refuse_what_is_lacking(self, made, manifests, cluster, run)
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
         return made
 
