@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
-from infometis_platform_k0s_host.access import ask, own_kubeconfig, reachable
+from infometis_platform_k0s_host.access import Answer, ask, own_kubeconfig, reachable
 from infometis_platform_k0s_host.acting.binaries import Binaries
 from infometis_platform_k0s_host.acting.lock import locked
 from infometis_platform_k0s_host.acting.making import Making
@@ -65,8 +66,8 @@ class K0sHostPlatform(Platform):
             failures = self._refusals(world)
             record = self._agree(world, record)
             failures |= self._converge(world, record, run, failures)
-            access = self._reach(world, run)
-            self._await_nodes(world, access, run, failures)
+            access, answer = self._reach(world, run)
+            self._await_nodes(world, answer, run, failures)
             Record(uid=record.uid, hosts=tuple(world.facts)).write(self._files)
         if failures:
             hint = "the other hosts are as they should be; run it again when these are mended"
@@ -79,10 +80,10 @@ class K0sHostPlatform(Platform):
         world = World(self._settings, self._files.sockets if record else None)
         run = Run.within(60)
         known = record is not None and self._files.kubeconfig.exists()
-        answer = None
-        if known:
-            answer = ask(self._access(), run, seconds=_GLANCE)
-        world.look(run, patience=_GLANCE)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            asked = beside.submit(ask, self._access(), run, seconds=_GLANCE) if known else None
+            world.look(run, patience=_GLANCE)
+            answer = asked.result() if asked is not None else None
         return status_of(self._context.cluster, world, record, answer)
 
     def connect(self) -> Access:
@@ -308,12 +309,12 @@ class K0sHostPlatform(Platform):
     def _access(self) -> Access:
         return Access(kubeconfig=self._files.kubeconfig, context=self._context.cluster)
 
-    def _reach(self, world: World, run: Run) -> Access:
-        """Return the access, with a kubeconfig that the API takes."""
+    def _reach(self, world: World, run: Run) -> tuple[Access, Answer]:
+        """Return the access, with a kubeconfig that the API takes, and what the API says."""
         if self._files.kubeconfig.exists():
             answer = ask(self._access(), run, seconds=_API)
             if answer.ready:
-                return self._access()
+                return self._access(), answer
         leader = self._leader(world)
         text = world.k0s(leader).admin_kubeconfig(run)
         server = reachable(self._settings, world.facts, leader)
@@ -323,7 +324,7 @@ class K0sHostPlatform(Platform):
         if not answer.ready:
             msg = f"the API at {server} does not serve this machine: {answer.why}"
             raise PlatformError(msg, hint="look at the network between this machine and the hosts")
-        return self._access()
+        return self._access(), answer
 
     def _leader(self, world: World) -> str:
         for host in self._settings.controllers:
@@ -333,7 +334,7 @@ class K0sHostPlatform(Platform):
         return self._settings.leader.name
 
     def _await_nodes(
-        self, world: World, access: Access, run: Run, failures: Mapping[str, PlatformError]
+        self, world: World, answer: Answer, run: Run, failures: Mapping[str, PlatformError]
     ) -> None:
         """Wait until the nodes of all hosts that are well are ready.
 
@@ -346,7 +347,6 @@ class K0sHostPlatform(Platform):
             for host in self._settings.staying
             if host.works and host.name in world.facts and host.name not in failures
         }
-        answer = ask(access, run, seconds=_API)
         missing = [node for node in wanted if not answer.nodes.get(node)]
         if not missing:
             return

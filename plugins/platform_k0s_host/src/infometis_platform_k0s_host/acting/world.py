@@ -74,8 +74,9 @@ class World:
     def _facts(
         self, name: str, run: Run, *, certificates: bool = False, patience: float = _ASK
     ) -> Facts:
-        words = ["sh", "-s", "--", self.settings.data_dir]
-        words += ["certificates"] if certificates else []
+        extras = ["certificates"] if certificates else []
+        extras += ["wireguard"] if self.settings.encrypted_transport else []
+        words = ["sh", "-s", "--", self.settings.data_dir, ",".join(extras)]
         began = time.time()
         done = self.connections[name].run(words, run, stdin=script("gather"), timeout=patience)
         # The script tells the time first of all, so half of the way there has passed at most.

@@ -65,7 +65,7 @@ class _ShellConnection(Connection):
 
     def _late(self, argv: Sequence[str], run: Run, timeout: float) -> Exception:
         run.check(f"running {Path(argv[0]).name} on {self.name}")
-        msg = f"{self.name}: {Path(argv[0]).name} did not end within {timeout:.0f} s"
+        msg = f"{self.name}: no answer within {timeout:.0f} s"
         return HostError(msg, host=self.name, hint="look at the load and the journal of that host")
 
 

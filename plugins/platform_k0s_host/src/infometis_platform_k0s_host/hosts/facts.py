@@ -132,10 +132,16 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
     def number(name: str) -> int:
         return int(one(name)) if one(name).isdigit() else 0
 
+    sysctls = {
+        name.partition(":")[2].replace("/", "."): values[-1]
+        for name, values in said.items()
+        if name.startswith("sysctl:")
+    }
+    instances = sysctls.get("fs.inotify.max_user_instances", "")
     disk = (*one("disk").split(), "0", "0")
     raw = _decoded(one("marker"))
     marker = Marker.from_json(raw.decode(errors="replace")) if raw else None
-    stamp, sha256, version = one("stamp"), one("sha256"), one("version")
+    stamp, sha256, version = one("stamp"), _word(one("sha256")), _word(one("version"))
     if marker is not None and stamp and stamp == marker.stamp:
         sha256, version = marker.sha256, marker.version
     return Facts(
@@ -145,15 +151,15 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
         arch=_ARCHITECTURES.get(one("arch").lower(), one("arch")),
         system=one("system") or "Linux",
         kernel=one("kernel"),
-        os=one("os"),
+        os=one("os").strip('"'),
         machine=one("machine"),
-        boot=one("boot"),
+        boot=sysctls.get("kernel.random.boot_id", ""),
         init=one("init"),
         cgroup=number("cgroup"),
         memory=number("memory"),
-        swaps=number("swaps"),
-        instances=number("instances"),
-        sysctls={line.partition(" ")[0]: line.partition(" ")[2] for line in said["sysctl"]},
+        swaps=len(said["swap"]),
+        instances=int(instances) if instances.isdigit() else 0,
+        sysctls=sysctls,
         disk_size=int(disk[0]),
         disk_free=int(disk[1]),
         localhost=bool(one("localhost")),
@@ -175,13 +181,18 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
         data=said["data"],
         marker=marker,
         marker_damaged=bool(one("marker")) and marker is None,
-        config=one("config"),
+        config=_word(one("config")),
         certificates={
             name.partition(":")[2]: _decoded(values[-1])
             for name, values in said.items()
             if name.startswith("certificate:")
         },
     )
+
+
+def _word(text: str) -> str:
+    """Return the first word, as of a line of ``sha256sum``."""
+    return (text.split() or [""])[0]
 
 
 def _decoded(text: str) -> bytes:
