@@ -67,7 +67,7 @@ def supervisors(state_dir: Path) -> list[int]:
     return [pid for pid, words in processes(state_dir).items() if "supervisor" in words]
 
 
-def eventually(check: Callable[[], object], seconds: float = 15.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until the check holds."""
     end = time.monotonic() + seconds
     while not check():

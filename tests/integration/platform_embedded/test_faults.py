@@ -68,7 +68,7 @@ def test_a_killed_part_comes_back(running: EmbeddedPlatform, state_dir: Path, pa
     pid = parts(running._layout)[part]["pid"]
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: parts(running._layout)[part].get("pid", pid) != pid)
-    eventually(lambda: running.status().phase == "ready", 30)
+    eventually(lambda: running.status().phase == "ready")
     assert get_note(running.connect()) == "kept"
     assert len(supervisors(state_dir)) == 1
 
@@ -79,7 +79,7 @@ def test_a_killed_supervisor_takes_its_parts_along(
     """No part outlives a killed supervisor, and ensure brings the same cluster back."""
     uid = cluster_uid(running.connect())
     os.kill(supervisors(state_dir)[0], signal.SIGKILL)
-    eventually(lambda: processes(state_dir) == {}, 5)
+    eventually(lambda: processes(state_dir) == {})
     assert running.status().phase == "stopped"
     with pytest.raises(PlatformError, match="stopped"):
         running.connect()
@@ -102,9 +102,9 @@ def test_an_ephemeral_cluster_dies_with_its_parent(
         parent.kill()
         if victims != "parent":
             os.kill(alone[0], signal.SIGKILL)
-    eventually(lambda: processes(state_dir) == {}, 5)
+    eventually(lambda: processes(state_dir) == {})
     if victims == "parent":
-        eventually(lambda: not state_dir.exists(), 5)
+        eventually(lambda: not state_dir.exists())
         assert not os.path.lexists(os.path.dirname(data))  # noqa: PTH120
     else:
         platform = make(state_dir, Embedded(lifetime="ephemeral"))
@@ -120,7 +120,7 @@ def test_an_ephemeral_cluster_ends_with_a_parent_that_ends_well(
     del embedded_access
     with maker(state_dir, "ephemeral", after="end"):
         pass
-    eventually(lambda: processes(state_dir) == {} and not state_dir.exists(), 5)
+    eventually(lambda: processes(state_dir) == {} and not state_dir.exists())
 
 
 def test_two_processes_end_with_one_cluster(state_dir: Path, embedded_access: object) -> None:
@@ -201,7 +201,7 @@ def test_a_removed_state_directory_ends_the_cluster(
     """Who removes the directory by hand leaves no processes behind."""
     assert running.status().phase == "ready"
     subprocess.run(["rm", "-rf", str(state_dir)], check=False)
-    eventually(lambda: processes(state_dir) == {}, 10)
+    eventually(lambda: processes(state_dir) == {})
 
 
 def test_a_state_directory_that_cannot_be_is_an_error(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from shutil import disk_usage
 from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded.api import is_ready
@@ -19,12 +20,17 @@ from infometis_sdk.model.run import Event, Run
 if TYPE_CHECKING:
     from infometis_platform_embedded.plan import Plan
 
-__all__ = ("PortTakenError", "end", "parts", "spawn", "supervisor", "wait_ready")
+__all__ = ("PortTakenError", "end", "full_disk", "parts", "spawn", "supervisor", "wait_ready")
 
 _TAIL = 4000
 _GIVE_UP = 4  # deaths of one part in a row
 _ENDING = 12.0
 _TAKEN = "address already in use"
+_NO_SPACE = "no space left on device"  # strerror(ENOSPC), as Go writes it
+_RUNS = 64 * 1024  # of a log: the last words of a few runs, stack traces among them
+_LEAST = 1024 * 1024
+_WANTED = 200
+"""MB: etcd sets 64 MB aside for each of two log files before it writes the first entry."""
 
 # The write ends of the pipes whose closing tells supervisors of ephemeral clusters of our death.
 _LIFELINES: dict[Path, int] = {}
@@ -110,26 +116,49 @@ def wait_ready(plan: Plan, layout: Layout, run: Run) -> None:
             if part.get("deaths", 0) >= _GIVE_UP:
                 _raise_dead(plan, layout, name, str(part.get("exit", "")))
         if supervisor(layout) is None:
-            msg = f"the supervisor of cluster {plan.cluster!r} has ended"
-            raise PlatformError(msg, hint=_tail(layout.log("supervisor")))
+            raise _dead(plan, layout, "supervisor", "has ended")
         run.sleep(0.03, "waiting for the API server")
     run.emit(Event(name="start part", subject="kube-apiserver", state="info", detail="ready"))
 
 
 def _raise_dead(plan: Plan, layout: Layout, part: str, why: str) -> None:
-    tail = _tail(layout.log(part))
-    if _TAKEN in tail:
+    if _TAKEN in _tail(layout.log(part)):
         raise PortTakenError(part)
-    msg = f"{part} of cluster {plan.cluster!r} {why} {_GIVE_UP} times in a row"
-    raise PlatformError(msg, hint=f"the end of {layout.log(part)} says:\n{tail}")
+    raise _dead(plan, layout, part, f"{why} {_GIVE_UP} times in a row")
+
+
+def _dead(plan: Plan, layout: Layout, part: str, how: str) -> PlatformError:
+    """Make the error for a part that will not live; a full disk is told as one."""
+    log = layout.log(part)
+    msg = f"{part} of cluster {plan.cluster!r} {how}"
+    for folder in (Path(plan.data), layout.state_dir):
+        little = folder.exists() and disk_usage(folder).free < _LEAST
+        if little or (folder == Path(plan.data) and _NO_SPACE in _end(log, _RUNS)):
+            return full_disk(folder, msg)
+    return PlatformError(msg, hint=f"the end of {log} says:\n{_tail(log)}")
+
+
+def full_disk(folder: Path, what: str) -> PlatformError:
+    """Make the error for what went wrong since a folder's disk has no room left."""
+    room = disk_usage(next(each for each in (folder, *folder.parents) if each.exists()))
+    left = f"{room.free / 1e6:.0f} of {room.total / 1e6:.0f} MB are free"
+    return PlatformError(
+        f"the disk of {folder} is full ({left}): {what}",
+        hint=f"make {_WANTED} MB free there, then run the same command again; "
+        "what the cluster holds is kept",
+    )
+
+
+def _end(log: Path, size: int) -> str:
+    try:
+        return log.read_bytes()[-size:].decode(errors="replace")
+    except OSError:
+        return ""
 
 
 def _tail(log: Path) -> str:
-    try:
-        text = log.read_bytes()[-_TAIL:].decode(errors="replace")
-    except OSError:
-        return f"there is no log {log}"
-    return "\n".join(text.splitlines()[-8:])
+    lines = _end(log, _TAIL).splitlines()
+    return "\n".join(lines[-8:]) or f"(nothing: {log})"
 
 
 def end(layout: Layout, *, gently: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import time
 from contextlib import contextmanager
@@ -299,6 +300,8 @@ def _filesystem_errors(state_dir: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise life.full_disk(state_dir, "a file cannot be written") from error
         where = error.filename or state_dir
         msg = f"cannot work in {where}: {error.strerror or error}"
         hint = f"make room and let this user write below {state_dir}, then run it again"
