@@ -179,6 +179,8 @@ func kubectl(f flags) error {
 		if _, err = door.raw("PATCH", "/api/v1/nodes/"+what, body); err == nil {
 			err = evict(door, what)
 		}
+	case verb == "apply" && f.values["filename"] == "-":
+		err = apply(door, os.Stdin)
 	default:
 		err = fmt.Errorf("unknown command %q for \"kubectl\" of the stand-in", verb)
 	}

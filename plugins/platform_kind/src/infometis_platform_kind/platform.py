@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 __all__ = ("KindPlatform",)
 
 _NETWORK = "kind"
+_BULLETS = ("•", "✓", "✗")
+"""How a line of kind begins that tells of a step; others advertise."""
 _LOOK = 0.8  # seconds that a look at the cluster may take
 _CHECKS = 20.0  # seconds that a preflight may take
 
@@ -144,6 +146,11 @@ class KindPlatform(Platform):
             shutil.rmtree(folder)
 
     @property
+    def owned(self) -> bool:
+        """Whether the cluster is ours; see :attr:`Platform.owned`."""
+        return not self._settings.adopt
+
+    @property
     def capabilities(self) -> Mapping[str, str]:
         """What the cluster can do; see :attr:`Platform.capabilities`."""
         return {
@@ -174,6 +181,11 @@ class KindPlatform(Platform):
             self._check_unchanged(plan)
         return tuple(f"start {node.name}" for node in nodes if not node.running)
 
+    def host_ports(self) -> Mapping[int, int]:
+        """Return which ports of this machine lead where; see :class:`HostPorts`."""
+        found = self._settings.mappings
+        return {mapping.host: mapping.node for mapping in found if mapping.protocol == "TCP"}
+
     def preflight(self) -> tuple[Finding, ...]:
         """Look at this machine; see :class:`Preflight`."""
         run = Run.within(_CHECKS)
@@ -193,7 +205,8 @@ class KindPlatform(Platform):
         with hold(self._context.state_dir / "lock", run, self._name):
             nodes = self._existing("stop", run)
             run.emit(Event(name="stop cluster", subject=self._name, state="started"))
-            self._engine.stop([node.name for node in nodes if node.running] or [], run)
+            if running := [node.name for node in nodes if node.running]:
+                self._engine.stop(running, run)
             run.emit(Event(name="stop cluster", subject=self._name, state="finished"))
 
     def start(self, run: Run) -> Access:
@@ -342,8 +355,8 @@ class KindPlatform(Platform):
         draft = self._context.state_dir / "kubeconfig.kind"
 
         def tell(line: str) -> None:
-            text = line.strip(" •✓✗.\r\t")
-            if text:
+            if line.strip()[:1] in _BULLETS:
+                text = line.encode("ascii", "ignore").decode().strip(" .")
                 event = Event(
                     name="start cluster", subject=self._name, state="progress", detail=text
                 )

@@ -1,6 +1,7 @@
 """What pluggy finds: light, so that nothing heavy is imported until the platform is used."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from infometis_platform_kind.settings import Kind
 from infometis_sdk.hookspecs import hookimpl
@@ -13,8 +14,15 @@ def _make(settings: Kind, context: PlatformContext) -> Platform:
     return KindPlatform(settings, context)
 
 
+def _defaults(_settings: Kind) -> Mapping[str, Any]:
+    return {"storage_class": "standard"}
+
+
 @hookimpl
 def infometis_platforms() -> Iterable[PlatformSpec]:
     """Register the platform ``kind``."""
     summary = "kind, Kubernetes in Docker, for WSL and where it is in use already"
-    return (PlatformSpec(name="kind", summary=summary, settings=Kind, factory=_make),)
+    spec = PlatformSpec(
+        name="kind", summary=summary, settings=Kind, factory=_make, defaults=_defaults
+    )
+    return (spec,)
