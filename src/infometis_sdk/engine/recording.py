@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 __all__ = ("MOST_CHANGES", "begun", "changes_of", "outcomes_of", "overrides_of")
 
 MOST_CHANGES = 1000
-"""Fields in the diff of one record; the plan's digest stands for the rest, and their number."""
+"""Fields, or objects, in one record; the plan's digest stands for the rest, and their number."""
 
 _LONGEST = 200
 
@@ -59,7 +59,8 @@ def outcomes_of(outcomes: Iterable[Outcome]) -> tuple[AuditOutcome, ...]:
 def begun(plan: Plan) -> dict[str, Any]:
     """Return the fields of the record that precedes the first write of a plan."""
     changes = changes_of(plan.items)
-    evidence: dict[str, object] = {"items": len(plan.items)}
+    objects = [f"{item.action} {item.ref}" for item in plan.items]
+    evidence: dict[str, object] = {"items": len(objects), "objects": objects[:MOST_CHANGES]}
     if plan.scope:
         evidence["services"] = list(plan.scope)
     if plan.credentials:

@@ -301,9 +301,11 @@ class Audit:
                 return False
             if actor not in event.actor or kind not in ("", event.kind):
                 return False
-            subject = str(event.evidence.get("subject", ""))
+            if not about:
+                return True
+            told = (event.evidence.get("subject", ""), *event.evidence.get("objects", ()))
             objects = (*(o.object for o in event.outcomes), *(c.object for c in event.diff))
-            return any(about in name for name in (subject, *objects))
+            return any(about in str(name) for name in (*told, *objects))
 
         found: list[AuditEvent] = []
         unreadable = 0

@@ -220,8 +220,7 @@ class Stages:
             "release": after.number if after else 0,
             "bundle": after.bundle if after else "",
         }
-        if after is None or after.bundle != plan.core_digest:
-            faults.append("the target's newest release is not the bundle that was promoted")
+        faults += self._unproven(evidence)
         return (
             attrs.evolve(
                 stage,
@@ -233,6 +232,19 @@ class Stages:
             ),
             after.number if after else 0,
         )
+
+    def _unproven(self, evidence: dict[str, Any]) -> list[str]:
+        """Prove that both run the same core, live; say what keeps them from it."""
+        try:
+            proof = self._workspace.prove(self.source.name, self.target.name, run=self.run)
+        except InfometisError as error:
+            self.run.check("proving that both are the same")
+            return [f"it is not proven that both run the same: {error.message}"]
+        evidence["proof"] = proof.headline()
+        if proof.verdict != "different":
+            return []
+        reasons = [f"{s.service}: {'; '.join(s.reasons)}" for s in proof.services if s.reasons]
+        return reasons or [proof.headline()]
 
     # --- 4: integration -----------------------------------------------------------------------
 
@@ -274,8 +286,38 @@ class Stages:
     # --- 5: performance -----------------------------------------------------------------------
 
     def performance(self, stage: StageResult) -> StageResult:
-        """Compare what probes measure now on both sides."""
-        return attrs.evolve(stage, state="not applicable", detail="no probes are declared")
+        """Compare what probes measure now on both sides, and with the target's own history."""
+        if not self._workspace.project.probes:
+            detail = "the project names no probes"
+            return attrs.evolve(stage, state="not applicable", detail=detail)
+        begun = time.monotonic()
+        found = self._workspace.compare(self.source.name, self.target.name, run=self.run)
+        self.busy += time.monotonic() - begun
+        # Behaviour was judged in the stage before.
+        worse = [m for m in found.measures if m in found.worse]
+        faults = [f"{m.name}: {m.detail or m.verdict}" for m in worse]
+        judged = [m for m in found.measures if m.verdict != "not applicable"]
+        state = "failed" if faults else "passed" if judged else "not applicable"
+        evidence = {
+            m.name: {
+                "verdict": m.verdict,
+                "history": m.history,
+                "unit": m.unit,
+                "source": m.a.median,
+                "target": m.b.median,
+                "ratio": m.ratio,
+                "tolerance": m.tolerance,
+            }
+            for m in found.measures
+        }
+        return attrs.evolve(
+            stage,
+            state=state,
+            detail=found.headline(),
+            faults=faults,
+            evidence=evidence,
+            simulated=bool(found.simulated),
+        )
 
     # --- back ---------------------------------------------------------------------------------
 

@@ -1,0 +1,437 @@
+"""Promotion between environments on the genuine API server."""
+
+from __future__ import annotations
+
+import base64
+import getpass
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from infometis_sdk import CancelToken, Event, Run
+from infometis_sdk._adapters.promotion_files import PromotionFiles
+from infometis_sdk.errors import (
+    CancelledError,
+    GateError,
+    LockedError,
+    PromotionError,
+    ProtectedError,
+    RefusedError,
+    TamperedError,
+)
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.ports.cluster import Write
+
+if TYPE_CHECKING:
+    from tests.integration.promotion.conftest import Site
+
+    from infometis_sdk.model.promotion import PromotionReport
+
+pytestmark = pytest.mark.integration
+
+STAGES = ("validation", "border", "deployment", "integration", "performance")
+
+
+def states(report: PromotionReport) -> dict[str, str]:
+    """Return the state of every stage."""
+    return {stage.name: stage.state for stage in report.stages}
+
+
+def gates(report: PromotionReport) -> dict[str, bool]:
+    """Return which gates are open."""
+    return {gate.name: gate.opened for gate in report.gates}
+
+
+def promote(
+    site: Site, source: str = "dev", target: str = "uat", **options: Any
+) -> PromotionReport:
+    """Promote by the project as it is now."""
+    return site.ws().promote(source, target, run=site.run(), **options)
+
+
+FUNCTIONS = """
+import time
+
+def raises(context):
+    raise OSError("no calendar")
+
+def exits(context):
+    raise SystemExit(3)
+
+def hangs(context):
+    time.sleep(3600)
+
+def nonsense(context):
+    return {"maybe": 1}
+
+def forgets(context):
+    pass
+
+def wants(context):
+    return f"ask about release {context.release.number} of {context.source.name}"
+
+def fine(context):
+    return context.plan.stack_id == context.target.stack_id
+"""
+
+
+def test_closed_gates_stop_before_the_first_write_and_say_what_opens_them(site: Site) -> None:
+    """Every closed gate is told at once, whatever its function does, and nothing is written."""
+    site.module(FUNCTIONS)
+    names = ("raises", "exits", "hangs", "nonsense", "forgets", "wants", "fine")
+    listed = ", ".join(f"'{site.functions}:{name}'" for name in names)
+    strict = f"soak: 1h, backup: 24h, equivalence: unverified, timeout: 1, functions: [{listed}]"
+    site.pipeline(f"gates: {{{strict}}}")
+    site.up("dev")
+    site.meddle("dev")
+    with pytest.raises(GateError) as caught:
+        promote(site)
+    report: PromotionReport = caught.value.report
+    told = caught.value.message
+    assert {g.name.rpartition(":")[2] for g in report.gates if g.opened} == {"evidence", "fine"}
+    for reason in (
+        "wait until",
+        "ConfigMap/hello-settings data.greeting by kubectl-edit",
+        "no backup of uat is on record",
+        "OSError: no calendar",
+        "SystemExit",
+        "did not answer within 1 s",
+        "neither True nor a reason: dict",
+        "neither True nor a reason: NoneType",
+        "ask about release 1 of dev",
+    ):
+        assert reason in told
+    assert report.state == "refused"
+    assert (
+        site.get(ObjectRef(api_version="v1", kind="Namespace", name=site.namespace("uat"))) is None
+    )
+    recorded = site.ws()["uat"].audit.timeline(kind="gate").events
+    assert {e.verb: e.result for e in recorded}["soak"] == "closed"
+    assert not site.ws()["uat"].audit.timeline(kind="write").events
+
+
+def test_what_runs_is_promoted_once_gates_open(site: Site) -> None:
+    """A rehearsal changes nothing; the promotion deploys exactly that core; again is no change."""
+    site.pipeline("gates: {soak: 1h}", greeting="first")
+    site.up("dev")
+    with pytest.raises(GateError, match="soak"):
+        promote(site)
+    # The working tree moves on; what is promoted is what runs.
+    site.pipeline("gates: {soak: 1s, equivalence: unverified}", greeting="later")
+    run = site.run()
+    while not gates(promote(site, dry_run=True))["soak"]:
+        run.sleep(0.2, "waiting for the soak gate")
+    rehearsal = promote(site, dry_run=True)
+    assert (rehearsal.state, site.greeting("uat")) == ("planned", "")
+    assert "to create" in rehearsal.stage("deployment").detail
+    report = promote(site, reason="ticket 42")
+    assert report.state == "succeeded", str(report)
+    assert states(report)["deployment"] == "passed"
+    assert states(report)["border"] == "not applicable"
+    assert site.greeting("uat") == "first"
+    dev, uat = (site.ws()[name].releases(run=site.run()).live for name in ("dev", "uat"))
+    assert dev is not None
+    assert uat is not None
+    assert (dev.bundle, report.bundle) == (uat.bundle, uat.bundle)
+    assert "equal" in report.stage("deployment").evidence["proof"] or (
+        "unverified" in report.stage("deployment").evidence["proof"]
+    )
+    deployed = site.get(site.ref("uat", "Deployment", "hello", "apps/v1"))
+    assert deployed is not None
+    assert deployed["spec"]["replicas"] == 2, "the target's own values stay"
+    audit = site.ws()["uat"].verify_audit(run=site.run())
+    assert audit.intact, str(audit)
+    before = audit.records
+    again = promote(site)
+    assert "nothing to do" in again.warnings[0]
+    assert site.ws()["uat"].verify_audit(run=site.run()).records == before
+    status = site.ws().pipeline_status(run=site.run())
+    rows = {row.environment: row for row in status.rows}
+    assert rows["dev"].services == rows["uat"].services
+    assert rows["uat"].promotion == "succeeded from dev"
+    assert rows["uat"].gates["soak"] == "open"
+    assert rows["prod"].status == "nothing deployed"
+    assert rows["dev"].drift == "none"
+
+
+def test_a_pipeline_is_followed(site: Site) -> None:
+    """No environment is skipped, and none is left out that was never deployed."""
+    site.pipeline()
+    with pytest.raises(RefusedError, match="no pipeline leads from dev right to prod"):
+        promote(site, "dev", "prod")
+    with pytest.raises(RefusedError, match="nothing is deployed"):
+        promote(site)
+
+
+def test_a_source_that_is_not_known_for_sure_is_refused(site: Site) -> None:
+    """Mixed, half deployed, damaged: each is refused with its reason, and nothing is written."""
+    site.pipeline()
+    site.up("dev")
+    site.pipeline(greeting="more")
+    site.up("dev", services=["hello"])
+    with pytest.raises(RefusedError, match="mixed"):
+        promote(site)
+    site.up("dev")
+    stack_id = site.ws()["dev"].stack_id
+    newest = max(r.number for r in site.ws()["dev"].releases(run=site.run()).items)
+    release = site.ref("dev", "ConfigMap", f"infometis-{stack_id}-release-{newest}")
+    labels = f"infometis.io/bundle-of={stack_id}"
+    bundles = site.cluster.list(
+        "v1", "ConfigMap", site.run(), namespace=release.namespace, labels=labels
+    )
+    for ref in (release, *(ObjectRef.of(bundle) for bundle in bundles)):
+        flip_a_byte(site, ref)
+        with pytest.raises((TamperedError, RefusedError)):
+            promote(site)
+        flip_a_byte(site, ref)
+    assert site.greeting("uat") == ""
+    assert promote(site, dry_run=True).state == "planned", "all is as it was"
+
+
+def flip_a_byte(site: Site, ref: ObjectRef) -> None:
+    """Change one byte of what an object holds; what is immutable is made anew."""
+    live = site.get(ref)
+    assert live is not None
+    (key, text), *_ = live["binaryData"].items()
+    data = bytearray(base64.b64decode(text))
+    data[len(data) // 2] ^= 1
+    changed = {**live["binaryData"], key: base64.b64encode(data).decode()}
+    site.cluster.write(Write(verb="delete", ref=ref), site.run())
+    meta = {k: live["metadata"][k] for k in ("name", "namespace", "labels")}
+    body = {**live, "metadata": meta, "binaryData": changed}
+    site.cluster.write(Write(verb="create", ref=ref, body=body, manager="mallory"), site.run())
+
+
+def test_two_people_must_sign_and_none_of_them_an_author(site: Site) -> None:
+    """Signatures count by person and key, over this plan's digest, in our own namespace."""
+    keys = {name: site.key(name) for name in ("ann", "bob", "eve")}
+    me = getpass.getuser()
+    keys[me] = site.key(f"key-of-{me}")
+    lines = [
+        f"{name}@example.com {key.with_suffix('.pub').read_text().strip()}"
+        for name, key in keys.items()
+        if name != "eve"
+    ]
+    (site.root / "signers").write_text("\n".join(lines) + "\n")
+    site.pipeline("gates: {approvals: 2, signers: signers}")
+    site.up("dev")
+    digest = promote(site, dry_run=True).plan
+    bad = [
+        site.sign(keys[me], digest),
+        site.sign(keys["eve"], digest),
+        site.sign(keys["bob"], digest, namespace="git"),
+    ]
+    ann = site.sign(keys["ann"], digest)
+    with pytest.raises(GateError) as caught:
+        promote(site, approvals=[*bad, ann, ann])
+    for reason in (
+        "1 of 2 approved: ann@example.com",
+        f"{me}@example.com is an author of it",
+        "by no key that signers allows",
+        "is no good signature of this plan",
+        f"let 1 more sign the plan's digest: {digest}",
+    ):
+        assert reason in caught.value.message
+    bob = site.sign(keys["bob"], digest)
+    report = promote(site, approvals=[ann, bob])
+    assert report.state == "succeeded", str(report)
+    names = [e.evidence["subject"] for e in site.ws()["uat"].audit.timeline(kind="approval").events]
+    assert set(names) == {"ann@example.com", "bob@example.com"}
+
+
+BOUNDARIES = (
+    ("validation", "started"),
+    ("validation", "finished"),
+    ("border", "finished"),
+    ("gates", "finished"),
+    ("deployment", "started"),
+    ("the first object", "finished"),
+    ("deployment", "finished"),
+    ("integration", "finished"),
+    ("performance", "finished"),
+)
+
+
+def test_a_promotion_that_is_killed_anywhere_goes_on(site: Site) -> None:
+    """SIGKILL at every boundary of stages, and amid the deployment: the next run goes on."""
+    site.pipeline()
+    site.up("dev")
+    stack_id = site.ws()["uat"].stack_id
+    files = PromotionFiles(site.state / "promotions")
+    script = Path(__file__).with_name("victim.py")
+    paths = (str(site.root), str(site.state))
+    ids = set()
+    for subject, when in BOUNDARIES:
+        done = subprocess.run(
+            (sys.executable, str(script), *paths, "dev", "uat", subject, when),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+        assert done.returncode == -signal.SIGKILL, f"{subject} {when}: {done.stderr}"
+        last = files.read(stack_id)
+        assert last is not None
+        assert last.state == "running"
+        ids.add(last.id)
+    report = promote(site)
+    assert report.state == "succeeded", str(report)
+    assert ids == {report.id}, "it was one promotion all along"
+    assert all(stage.done for stage in report.stages)
+    assert site.greeting("uat") == "hello"
+    audit = site.ws()["uat"].verify_audit(run=site.run())
+    assert audit.intact, str(audit)
+    assert site.ws()["uat"].plan(run=site.run()).core_digest == report.bundle
+
+
+def test_a_cancelled_promotion_goes_on(site: Site) -> None:
+    """Ctrl-C stops between two stages, and the same command goes on."""
+    site.pipeline()
+    site.up("dev")
+    token = CancelToken()
+
+    def stop(event: Event) -> None:
+        if (event.name, event.subject, event.state) == ("promotion", "border", "finished"):
+            token.cancel()
+
+    with pytest.raises(CancelledError):
+        site.ws().promote("dev", "uat", run=Run.within(180, emit=stop, cancel=token))
+    assert site.greeting("uat") == ""
+    report = promote(site)
+    assert report.state == "succeeded"
+    assert any("resumed" in warning for warning in report.warnings)
+
+
+RIVAL = """
+from pathlib import Path
+from infometis_sdk import Project, Run, Workspace
+from infometis_sdk.errors import LockedError
+
+def rival(context):
+    for state in ({state!r}, {state!r} + "-elsewhere"):
+        workspace = Workspace(Project.load(Path({root!r})), state_dir=Path(state))
+        try:
+            workspace.promote("dev", "uat", run=Run.within(60))
+        except LockedError as error:
+            if "promotion" not in str(error) and "holds" not in str(error):
+                return str(error)
+        else:
+            return "two promotions ran at once"
+    return True
+"""
+
+
+def test_one_promotion_into_an_environment_at_a_time(site: Site) -> None:
+    """A second one is refused, on this machine and on another one."""
+    site.pipeline(greeting="one")
+    site.up("dev")
+    site.up("uat")  # its namespace holds the Lease that another machine meets
+    site.pipeline(greeting="two")
+    site.up("dev")
+    site.module(RIVAL.format(state=str(site.state), root=str(site.root)))
+    site.pipeline(f"gates: {{functions: ['{site.functions}:rival']}}", greeting="two")
+    report = promote(site)
+    assert report.state == "succeeded", str(report)
+    with PromotionFiles(site.state / "promotions").alone(site.ws()["uat"].stack_id):  # noqa: SIM117
+        with pytest.raises(LockedError, match="another promotion"):
+            promote(site)
+    lease = site.ref(
+        "uat",
+        "Lease",
+        f"infometis-{site.ws()['uat'].stack_id}-promotion",
+        "coordination.k8s.io/v1",
+    )
+    assert site.get(lease) is None, "no trace stays"
+
+
+CHECKS = """
+from pathlib import Path
+from infometis_sdk.model import Measure, Probe
+
+def wary(stack):
+    return "it smells of smoke" if Path({flag!r}).exists() else True
+
+def answer(stack):
+    return Measure(30.0 if stack.name == "uat" and Path({slow!r}).exists() else 10.0, "ms")
+
+probes = Probe(name="answer", function=answer, needs_containers=False)
+"""
+
+
+def test_failed_verification_goes_back_where_that_is_asked(site: Site) -> None:
+    """Checks and probes that fail end the promotion, and the release before returns."""
+    flag, slow = site.root / "smoke", site.root / "slow"
+    site.module(CHECKS.format(flag=str(flag), slow=str(slow)))
+    lines = f"checks: ['{site.functions}:wary']\nrollback: true"
+
+    def declare(greeting: str) -> None:
+        site.pipeline(lines, greeting)
+        with (site.root / "infometis.yaml").open("a") as stream:
+            stream.write(f"probes: ['{site.functions}:probes']\n")
+
+    declare("one")
+    site.up("dev")
+    flag.touch()
+    with pytest.raises(PromotionError, match="it smells of smoke") as caught:
+        promote(site)
+    first: PromotionReport = caught.value.report
+    assert first.state == "failed"
+    assert "no earlier release" in first.warnings[-1]
+    flag.unlink()
+    report = promote(site)
+    assert report.state == "succeeded", str(report)
+    assert states(report)["performance"] == "passed"
+    assert states(report)["integration"] == "passed"
+    declare("worse")
+    site.up("dev")
+    slow.touch()
+    with pytest.raises(PromotionError) as caught:
+        promote(site)
+    failed: PromotionReport = caught.value.report
+    assert failed.state == "rolled back", str(failed)
+    assert site.greeting("uat") == "one"
+    events = site.ws()["uat"].audit.timeline(kind="write").events
+    assert "rollback" in {event.verb for event in events}
+
+
+def test_a_protected_target_wants_its_plan_looked_at(site: Site) -> None:
+    """Without a signature or the plan's digest nothing is written to it."""
+    site.pipeline()
+    file = site.root / "environments" / "uat.yaml"
+    file.write_text(file.read_text() + "protected: true\n")
+    site.up("dev")
+    with pytest.raises(ProtectedError) as caught:
+        promote(site)
+    digest = promote(site, dry_run=True).plan
+    assert digest in caught.value.hint
+    assert site.greeting("uat") == ""
+    assert promote(site, confirm=digest).state == "succeeded"
+
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: smoke}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {labels: {app: smoke}}
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "example/smoke:1"}]
+"""
+
+
+def test_jobs_of_the_project_are_run_and_taken_away(site: Site) -> None:
+    """A Job that completes passes; a file that holds none is a fault; none stays behind."""
+    (site.root / "smoke.yaml").write_text(JOB)
+    site.pipeline("jobs: [smoke.yaml]")
+    site.up("dev")
+    report = promote(site)
+    assert report.stage("integration").evidence == {"smoke.yaml": "completed"}
+    jobs = site.cluster.list("batch/v1", "Job", site.run(), namespace=site.namespace("uat"))
+    assert not [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
