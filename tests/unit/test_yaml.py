@@ -114,7 +114,7 @@ def test_duplicate_keys_all_at_once() -> None:
     assert document is not None
     assert document.data == {"a": 1, "b": {"c": 1}}
     assert [(str(f.origin), f.path, f.message) for f in faults] == [
-        ("x.yaml:2", "b.c", "the key 'c' is here twice, at lines 2 and 2"),
+        ("x.yaml:2", "b.c", "the key 'c' is here twice, in one line"),
         ("x.yaml:3", "a", "the key 'a' is here twice, at lines 1 and 3"),
     ]
 

@@ -273,8 +273,9 @@ class _Reader:
                 continue
             below = child(path, key)
             if key in first:
+                where = f"at lines {first[key]} and {line}" if first[key] != line else "in one line"
                 self.fault(
-                    f"the key {key!r} is here twice, at lines {first[key]} and {line}",
+                    f"the key {key!r} is here twice, {where}",
                     line,
                     path=below,
                     legal="each key once",

@@ -178,7 +178,7 @@ def test_duplicate_keys_of_every_file(faults: Faults) -> None:
         "infometis.yaml:3 name | the key 'name' is here twice, at lines 2 and 3",
         "infometis.yaml:6 services.web | the key 'web' is here twice, at lines 5 and 6",
         "services/web/manifests/all.yaml:6 data.x | the key 'x' is here twice, at lines 5 and 6",
-        "services/web/service.yaml:5 parameters.b.default | the key 'default' is here twice, at lines 5 and 5",
+        "services/web/service.yaml:5 parameters.b.default | the key 'default' is here twice, in one line",
         "services/web/service.yaml:6 parameters.a | the key 'a' is here twice, at lines 4 and 6",
     ]
 

@@ -62,7 +62,7 @@ def test_unknown_names(faults: Faults) -> None:
         "services/web/service.yaml:5 needs | service 'web' needs 'apo', which is not in the project | api",
         "services/web/service.yaml:6 uses | service 'web' uses the unknown endpoint 'api.htp' | api.http",
         "services/web/service.yaml:6 uses | service 'web' uses 'ape', which is not in the project | api",
-        "services/web/service.yaml:7 metrics.endpoint | unknown word 'metrics'",
+        "services/web/service.yaml:7 metrics.endpoint | the service declares no endpoint 'metrics'",
     ]
 
 

@@ -72,13 +72,15 @@ def _upwards(path: str) -> Iterator[str]:
         path = path.rpartition(".")[0]
 
 
-def _choice(service: Service, path: str, value: str, legal: Iterable[str]) -> Iterator[Fault]:
+def _choice(
+    service: Service, path: str, value: str, legal: Iterable[str], *, what: str = ""
+) -> Iterator[Fault]:
     known = tuple(legal)
     if value not in known:
         yield _fault(
             service,
             path,
-            f"unknown word {value!r}",
+            f"the service declares no {what} {value!r}" if what else f"unknown word {value!r}",
             legal=", ".join(known) or "none is declared",
             near=nearest(value, known),
         )
@@ -142,13 +144,18 @@ def _offer_faults(service: Service) -> Iterator[Fault]:
         for form in credential.derived:
             yield from _choice(service, f"{path}.derived", form, DERIVED_FORMS)
     for name, check in service.checks.items():
-        yield from _choice(service, f"checks.{name}.endpoint", check.endpoint, service.endpoints)
+        yield from _endpoint(service, f"checks.{name}.endpoint", check.endpoint)
         if check.credential:
+            path = f"checks.{name}.credential"
             yield from _choice(
-                service, f"checks.{name}.credential", check.credential, service.credentials
+                service, path, check.credential, service.credentials, what="credential"
             )
     if service.metrics:
-        yield from _choice(service, "metrics.endpoint", service.metrics.endpoint, service.endpoints)
+        yield from _endpoint(service, "metrics.endpoint", service.metrics.endpoint)
+
+
+def _endpoint(service: Service, path: str, name: str) -> Iterator[Fault]:
+    yield from _choice(service, path, name, service.endpoints, what="endpoint")
 
 
 def _parameter_faults(
