@@ -37,6 +37,7 @@ cd "$root/merged"
 mount -t proc proc proc
 mount -t sysfs sysfs sys
 mount --rbind /dev dev
+[ -d sys/fs/cgroup ] && mount --rbind /sys/fs/cgroup sys/fs/cgroup
 mount -t tmpfs -o mode=0755 tmpfs run
 mkdir -p run/sshd run/lock
 for bind; do mkdir -p ".$bind"; mount --bind "$bind" ".$bind"; done

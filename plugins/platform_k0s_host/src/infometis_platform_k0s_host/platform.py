@@ -62,7 +62,9 @@ class K0sHostPlatform(Platform):
         with hold(self._files.lock, run, name):
             record = Record.read(self._files) or Record()
             world = World(self._settings, self._files.sockets)
+            run.emit(Event(name="look at hosts", subject=name, state="started"))
             world.look(run)
+            run.emit(Event(name="look at hosts", subject=name, state="finished"))
             failures = self._refusals(world)
             record = self._agree(world, record)
             failures |= self._converge(world, record, run, failures)
