@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from tests.integration.engine.lab import Lab
 
+    from infometis_sdk.engine.guarding.patrol import Healer
     from infometis_sdk.engine.reading.standing import Standing
     from infometis_sdk.model.guard import GuardNote
     from infometis_sdk.model.plan import Plan
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from infometis_sdk.model.secret import Secret, SecretRef
     from infometis_sdk.model.stack import ManifestSet
     from infometis_sdk.ports.cluster import Cluster
+
+
+HEAL = DriftPolicy(action="heal")
 
 
 def _no_source(ref: SecretRef) -> Secret:
@@ -39,6 +43,9 @@ class Watchman:
 
     Attributes:
         wanted: what the latest Release wants; changed by tests.
+        heal: what carries out a plan; replaced by tests.
+        healed: how many plans were carried out.
+        listener: is told each note too.
         notes: everything that was said.
 
     """
@@ -48,7 +55,7 @@ class Watchman:
         lab: Lab,
         wanted: ManifestSet,
         *,
-        policy: DriftPolicy = DriftPolicy(action="heal"),  # noqa: B008 - frozen
+        policy: DriftPolicy = HEAL,
         cluster: Cluster | None = None,
         term: float = 60.0,
     ) -> None:
@@ -58,6 +65,8 @@ class Watchman:
         self.wanted = wanted
         self.notes: list[GuardNote] = []
         self.healed = 0
+        self.heal: Healer = self._carry_out
+        self.listener: Callable[[GuardNote], None] | None = None
         self._moved = threading.Condition()
         self._token = CancelToken()
         orders = Orders(
@@ -65,7 +74,7 @@ class Watchman:
             stack_id=wanted.stack_id,
             namespace=wanted.namespace,
             desired=self._desired,
-            heal=self._heal,
+            heal=self._now,
             say=self._say,
             simulated=True,
             term=term,
@@ -84,17 +93,17 @@ class Watchman:
         self._token.cancel()
         self.thread.join(MINUTE)
         assert not self.thread.is_alive()
-        assert not [t for t in threading.enumerate() if t.name.startswith("infometis-guard")]
 
     def _desired(self, standing: Standing, run: Run) -> ManifestSet:
         del standing, run
         environment = self.wanted.environment
         policies = attrs.evolve(environment.policies, drift=self.policy)
-        return attrs.evolve(
-            self.wanted, environment=attrs.evolve(environment, policies=policies)
-        )
+        return attrs.evolve(self.wanted, environment=attrs.evolve(environment, policies=policies))
 
-    def _heal(self, plan: Plan, manifests: ManifestSet, release: int, run: Run) -> ApplyReport:
+    def _now(self, plan: Plan, manifests: ManifestSet, release: int, run: Run) -> ApplyReport:
+        return self.heal(plan, manifests, release, run)
+
+    def _carry_out(self, plan: Plan, manifests: ManifestSet, release: int, run: Run) -> ApplyReport:
         report = heal(
             self.cluster,
             plan,
@@ -111,6 +120,8 @@ class Watchman:
         with self._moved:
             self.notes.append(note)
             self._moved.notify_all()
+        if self.listener is not None:
+            self.listener(note)
 
     def said(self, name: str, subject: str = "", **fields: str) -> list[GuardNote]:
         """Return the notes of a name, about a subject, with these fields."""
@@ -123,7 +134,13 @@ class Watchman:
         ]
 
     def hears(
-        self, name: str, subject: str = "", *, times: int = 1, seconds: float = MINUTE, **fields: str
+        self,
+        name: str,
+        subject: str = "",
+        *,
+        times: int = 1,
+        seconds: float = MINUTE,
+        **fields: str,
     ) -> GuardNote:
         """Wait until something was said so many times, and return the last of them."""
         with self._moved:

@@ -83,7 +83,14 @@ class Ledger:
         self._entries[key].fingerprint = ""
 
     def judged(
-        self, key: Key, ref: ObjectRef, items: Collection[DriftItem], fingerprint: str, now: float
+        self,
+        key: Key,
+        ref: ObjectRef,
+        items: Collection[DriftItem],
+        fingerprint: str,
+        now: float,
+        *,
+        since: float = float("inf"),
     ) -> tuple[GuardNote, ...]:
         """Take note of what a look found, and decide what is done about it.
 
@@ -93,6 +100,7 @@ class Ledger:
             items: what is not as desired; empty where all is well.
             fingerprint: of the live object that was looked at, or :data:`ABSENT`.
             now: monotonic seconds.
+            since: when the first sign of it came; ``now`` where that was this very look.
 
         """
         entry = self._entries[key]
@@ -106,7 +114,7 @@ class Ledger:
         ]
         entry.contended = contended
         if mine.keys() - contended:
-            entry.since = min(entry.since, now)
+            entry.since = min(entry.since, since, now)
             entry.due = max(now, entry.pace.ready_at)
             self._due.add(key)
         else:
@@ -170,11 +178,6 @@ class Ledger:
         for key in keys:
             entry = self._entries[key]
             entry.due = max(entry.due, until)
-
-    def since(self, key: Key, when: float) -> None:
-        """Take note of the first sign that an object may have drifted."""
-        entry = self._entries[key]
-        entry.since = min(entry.since, when)
 
     def open(self) -> tuple[DriftItem, ...]:
         """Return everything that is not as desired now."""

@@ -129,27 +129,18 @@ class Patrol:
         self._synced: set[Source] = set()
         self._lost: dict[Source, str] = {}
         self._stuck: set[tuple[str, str, str, str]] = set()
-        self._records_moved = False
+        self._records_moved = self._over = False
         self._not_before = 0.0
         self._all_told = False
 
     def run(self, sentries: Sentries, run: Run) -> None:
-        """Go round until the Release is another one, or the run is cancelled.
-
-        Raises:
-            InfometisError: the Releases cannot be read any more.
-
-        """
+        """Go round until the Release is another one, or the run is cancelled."""
         sentries.post(self.sources)
-        while self._post.leading():
-            for sign in sentries.signs(self._pause()):
+        while not self._over:
+            for sign in sentries.signs(min(self._pause(), run.remaining())):
                 self._take(sign)
             if run.cancel.cancelled or run.remaining() <= 0:
                 return
-            if self._records_moved and self._home not in self._unseen:
-                self._records_moved = False
-                if self._elsewhere(run):
-                    return
             self._act(run)
             self._tell(self._calendar.notes(dt.datetime.now(dt.UTC)))
 
@@ -176,7 +167,7 @@ class Patrol:
         """Return how long nothing but signs can bring work."""
         now = time.monotonic()
         dues = [self._ledger.wake, self._rollouts.wake]
-        if self._suspects:
+        if self._suspects or self._must_read:
             dues.append(now)
         soonest = max(min(dues), self._not_before) - now
         return min(soonest, self._calendar.pause(dt.datetime.now(dt.UTC)))
@@ -253,6 +244,11 @@ class Patrol:
     def _suspect(self, key: Key, when: float) -> None:
         self._suspects.setdefault(key, when)
 
+    @property
+    def _must_read(self) -> bool:
+        """Whether records of Releases were seen that are to be read, once they all were told."""
+        return self._records_moved and self._home not in self._unseen
+
     # --- work -------------------------------------------------------------------------------
 
     def _act(self, run: Run) -> None:
@@ -261,6 +257,11 @@ class Patrol:
             return
         step = Run.within(STEP, cancel=run.cancel)
         try:
+            if self._must_read:
+                self._over = self._elsewhere(step)
+                self._records_moved = False
+                if self._over:
+                    return
             self._look(step)
             self._correct(step)
             self._diagnose(step)
@@ -301,9 +302,9 @@ class Patrol:
         for key, items in found.items():
             have = live.objects.get(key)
             seen = fingerprint(have) if have is not None else ABSENT
-            notes = self._ledger.judged(key, self._post.wanted.ref(key), items, seen, now)
-            self._ledger.since(key, self._suspects.pop(key, now))
-            self._tell(notes)
+            since = self._suspects.pop(key, now)
+            ref = self._post.wanted.ref(key)
+            self._tell(self._ledger.judged(key, ref, items, seen, now, since=since))
 
     def _observe(self, keys: Iterable[Key], run: Run) -> tuple[Live, set[Key]]:
         live = observe_named(self._post.cluster, self._post.wanted.only(keys), run)
@@ -311,7 +312,11 @@ class Patrol:
 
     def _correct(self, run: Run) -> None:
         keys = list(self._ledger.due(time.monotonic()))[:BATCH]
-        if not keys or not self._post.leading():
+        if not keys:
+            return
+        if not self._post.leading():
+            # The Lease was not renewed in time; another guard may be about to take it.
+            self._ledger.delayed(keys, time.monotonic() + BUSY)
             return
         subset = self._post.wanted.only(keys)
         live, scaled = self._observe(keys, run)
@@ -375,8 +380,7 @@ class Patrol:
     def _elsewhere(self, run: Run) -> bool:
         """Whether the stack stands elsewhere than when this patrol began."""
         stack, mine = self._post.wanted.stack, self._post.standing
-        step = Run.within(STEP, cancel=run.cancel)
-        now = read_standing(self._post.cluster, stack.stack_id, stack.namespace, step)
+        now = read_standing(self._post.cluster, stack.stack_id, stack.namespace, run)
         return (now.number, now.idle) != (mine.number, mine.idle)
 
     def _tell(self, notes: Iterable[GuardNote]) -> None:

@@ -66,8 +66,9 @@ def rights(
     _add(rules, home, ("coordination.k8s.io", "leases"), ["create"])
     _add(rules, home, ("coordination.k8s.io", "leases"), ["get", "update"], leases)
     if heals:
-        _add(rules, home, ("", "configmaps"), ["create"])
-        _add(rules, home, ("", "configmaps"), ["patch"], [heads_ref(stack, home).name])
+        if (home, "v1", "ConfigMap") not in ours:
+            _add(rules, home, ("", "configmaps"), ["create"])
+            _add(rules, home, ("", "configmaps"), ["patch"], [heads_ref(stack, home).name])
         _escalations(rules, manifests)
     return rules
 
