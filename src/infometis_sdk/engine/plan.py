@@ -260,7 +260,8 @@ def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet)
     """Say what is left to be recorded although no object need change.
 
     That is an apply that died after its last object, or failed; a Release that somebody deleted;
-    and a core that is another one, but renders to the very same objects.
+    one that was limited to some services; and a core that is another one, but renders to the very
+    same objects.
     """
     if releases and releases[-1].status not in ("deployed", "superseded"):
         return f"release {releases[-1].number} is {releases[-1].status}"
@@ -269,6 +270,8 @@ def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet)
     newest = releases[-1].number if releases else 0
     if live.inventory is not None and live.inventory.release > newest:
         return f"release {live.inventory.release} is gone from the cluster"
+    if releases and releases[-1].mixed:
+        return f"release {newest} is mixed, and this one would be whole"
     if releases and releases[-1].bundle != manifests.digest:
         return f"release {newest} is of another bundle, {releases[-1].bundle}"
     return ""

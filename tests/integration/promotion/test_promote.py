@@ -177,13 +177,17 @@ def test_a_source_that_is_not_known_for_sure_is_refused(site: Site) -> None:
         promote(site)
     site.up("dev")
     stack_id = site.ws()["dev"].stack_id
-    newest = max(r.number for r in site.ws()["dev"].releases(run=site.run()).items)
-    release = site.ref("dev", "ConfigMap", f"infometis-{stack_id}-release-{newest}")
+    live = site.ws()["dev"].releases(run=site.run()).live
+    assert live is not None
+    release = site.ref("dev", "ConfigMap", f"infometis-{stack_id}-release-{live.number}")
     labels = f"infometis.io/bundle-of={stack_id}"
     bundles = site.cluster.list(
         "v1", "ConfigMap", site.run(), namespace=release.namespace, labels=labels
     )
-    for ref in (release, *(ObjectRef.of(bundle) for bundle in bundles)):
+    (bundle,) = (
+        ObjectRef.of(obj) for obj in bundles if live.bundle_digest[7:23] in obj["metadata"]["name"]
+    )
+    for ref in (bundle, release):
         flip_a_byte(site, ref)
         with pytest.raises((TamperedError, RefusedError)):
             promote(site)
