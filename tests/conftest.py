@@ -24,6 +24,8 @@ from infometis_sdk.ports.platform import Access, PlatformContext
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from tests.standin.k0s_docker import SettingsMaker
+
 # A loaded machine is slow, not wrong.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
@@ -74,6 +76,14 @@ def dockerd() -> Iterator[DockerDaemon]:
         if docker_required():
             raise
         pytest.skip(f"no dockerd: {error}")
+
+
+@pytest.fixture(scope="session")
+def k0s_docker(dockerd: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) -> SettingsMaker:
+    """Make settings of ``k0s-docker`` whose image is at hand in the daemon of this test run."""
+    from tests.standin.k0s_docker import settings_maker
+
+    return settings_maker(dockerd, cache_dir(), tmp_path_factory.mktemp("k0s"))
 
 
 class _Progress:

@@ -150,5 +150,5 @@ def _free_network() -> str:
         for each in link.get("addr_info", ())
         if each.get("family") == "inet"
     }
-    networks = [ipaddress.ip_network(f"10.{number}.0.0/16") for number in range(128, 250)]
+    networks = [ipaddress.ip_network(f"10.{number}.0.0/16") for number in range(128, 240)]
     return str(random.choice([each for each in networks if each not in used]))
