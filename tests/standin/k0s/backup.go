@@ -164,6 +164,10 @@ func restore(f flags) error {
 			if err := untar(tar.NewReader(reader), folder); err != nil {
 				return err
 			}
+			// a restored etcd is a cluster of one, whoever its members were
+			if err := os.WriteFile(filepath.Join(f.dataDir(), "etcd-restored"), nil, 0o600); err != nil {
+				return err
+			}
 		default:
 			if err := untarOne(reader, header, f.dataDir()); err != nil {
 				return err

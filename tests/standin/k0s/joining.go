@@ -170,6 +170,10 @@ func etcdArguments(f flags, c config, lone map[string]string) map[string]string 
 	} {
 		lone[key] = value
 	}
+	if restored := filepath.Join(f.dataDir(), "etcd-restored"); exists(restored) {
+		os.Remove(restored)
+		lone["force-new-cluster"] = "true"
+	}
 	if text, err := os.ReadFile(filepath.Join(f.dataDir(), "etcd-cluster")); err == nil {
 		lone["initial-cluster"], lone["initial-cluster-state"] = string(text), "existing"
 	}

@@ -188,6 +188,15 @@ class Making:
         k0s.start(run)
         self._finish(name, run)
 
+    def resume(self, name: str, run: Run) -> None:
+        """Start a controller on data that is there already."""
+        k0s, host = self._world.k0s(name), self._world.hosts[name]
+        self._configure(name, run)
+        k0s.install(install_arguments(self._settings, host), run)
+        self._secure(name, run)
+        k0s.start(run)
+        self._finish(name, run)
+
     def change(self, name: str, run: Run) -> None:
         """Restart k0s with changed configuration or flags, which are baked into its service."""
         k0s, host = self._world.k0s(name), self._world.hosts[name]

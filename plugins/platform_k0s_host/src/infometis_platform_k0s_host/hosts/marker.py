@@ -27,6 +27,7 @@ class Marker:
         role: role with which k0s was installed.
         address: by which the other hosts reach it; etcd does not survive another one.
         joined: true once the host did its part; false while it is being made.
+        upgrading: true while its node is closed for an upgrade.
         arguments: those that its service was installed with.
         config: SHA-256 of the k0s.yaml that its k0s was started with; empty on workers.
         stamp: size, time and inode of the binary, so that it need not be read again.
@@ -45,6 +46,7 @@ class Marker:
     role: str
     address: str = ""
     joined: bool = False
+    upgrading: bool = False
     arguments: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     config: str = ""
     stamp: str = ""
