@@ -9,6 +9,7 @@ from infometis_sdk.cli.verbs import (
     apply,
     audit,
     check,
+    cluster,
     compare,
     completion,
     credentials,
@@ -70,6 +71,7 @@ _SECTIONS = {
     "End": (end.down, end.stop, end.destroy, end.abandon),
     "This machine": (
         doctor.doctor,
+        cluster.cluster,
         plugins.plugins,
         kubeconfig.kubeconfig,
         completion.completion,

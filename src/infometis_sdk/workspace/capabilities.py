@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.stack import ManifestSet
 
-__all__ = ("capabilities", "probe", "refuse_what_is_lacking")
+__all__ = ("capabilities", "probe", "refuse_what_is_lacking", "worth_probing")
 
 _PATIENCE = 90.0  # seconds for what a probe waits for; an image may have to come first
 _CLEANING = 120.0  # seconds for taking the probes away
@@ -249,6 +249,13 @@ def _from_facts(facts: Facts) -> Iterator[Capability]:
 def _read(name: str, state: str, detail: str) -> Capability:
     at = time.time() if state == "proved" else 0.0
     return Capability(name=name, state=state, detail=detail, at=at)
+
+
+def worth_probing(stack: Stack, run: Run) -> bool:
+    """Whether a cluster may be tried unasked: it is ours, real, and was never tried."""
+    if not stack.platform.owned or stack.environment.mode != "independent" or stack.simulated:
+        return False
+    return not _remembered(stack, cluster_uid(stack.cluster(run), run))
 
 
 # --- memory -------------------------------------------------------------------------------------

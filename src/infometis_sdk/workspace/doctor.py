@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 
 from infometis_sdk.errors import InfometisError
+from infometis_sdk.model.capability import CAPABILITY_STATES, Capability
 from infometis_sdk.model.report import Report, Table
 from infometis_sdk.ports.platform import Finding, Preflight
 
@@ -51,12 +52,18 @@ class DoctorReport(Report):
         )
 
 
-def doctor(workspace: Workspace, stack: Stack, run: Run) -> DoctorReport:
-    """Look at everything a stack rests on; changes nothing and raises nothing for what it finds."""
-    return DoctorReport(environment=stack.name, findings=tuple(_look(workspace, stack, run)))
+def doctor(
+    workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None = None
+) -> DoctorReport:
+    """Look at everything a stack rests on; raises nothing for what it finds.
+
+    Nothing is changed but by probes, which are taken away again; see :meth:`Stack.doctor`.
+    """
+    findings = tuple(_look(workspace, stack, run, probe=probe))
+    return DoctorReport(environment=stack.name, findings=findings)
 
 
-def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
+def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -> Iterator[Finding]:
     try:
         manifests = stack.render()
         faults = stack.validate()
@@ -101,11 +108,7 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
             detail="nodes are simulated: objects and scheduling are real, containers do not run",
             cure="use a platform with real nodes to use the services",
         )
-    states: dict[str, list[str]] = {}
-    for name, state in sorted(platform.capabilities.items()):
-        states.setdefault(state, []).append(name)
-    for state, names in sorted(states.items(), reverse=True):
-        yield Finding(check=f"capabilities {state}", level="ok", detail=", ".join(names))
+    yield from _capabilities(stack, run, there=status.phase == "ready", probe=probe)
     if status.phase == "ready":
         try:
             report = stack.drift(run=run)
@@ -117,3 +120,27 @@ def _look(workspace: Workspace, stack: Stack, run: Run) -> Iterator[Finding]:
             )
         except InfometisError as error:
             yield Finding(check="drift", level="error", detail=error.message, cure=error.hint)
+
+
+def _capabilities(stack: Stack, run: Run, *, there: bool, probe: bool | None) -> Iterator[Finding]:
+    """Say what the cluster can do: where it is there, what was seen; else what is declared."""
+    from infometis_sdk.workspace.capabilities import worth_probing
+
+    said = stack.platform.capabilities
+    known = [Capability(name=name, state=state) for name, state in said.items()]
+    if there:
+        try:
+            unasked = probe is None and worth_probing(stack, run)
+            known = list(stack.capabilities(probe=bool(probe) or unasked, run=run))
+        except InfometisError as error:
+            yield Finding(check="probes", level="error", detail=error.message, cure=error.hint)
+    for state in CAPABILITY_STATES:
+        names = sorted(each.name for each in known if each.state == state)
+        if names:
+            detail = ", ".join(names)
+            yield Finding(check=f"capabilities {state}", level="ok", detail=detail)
+    for each in known:
+        if each.state == "absent" and said.get(each.name) == "declared":
+            detail = f"the platform says that there is {each.name}, but {each.detail}"
+            cure = f"infometis doctor -e {stack.name} --probe, once that is mended"
+            yield Finding(check="capability", level="warning", detail=detail, cure=cure)

@@ -41,11 +41,14 @@ class Pin:
         platform: name of the platform chosen for it.
         cluster: name of the cluster.
         cluster_uid: UID of the cluster of the first apply; empty before it.
+        chosen_by: ``auto`` or ``asked`` where the platform is not the one that the environment
+            names; empty otherwise.
     """
 
     platform: str = ""
     cluster: str = ""
     cluster_uid: str = ""
+    chosen_by: str = ""
 
 
 class Pins:

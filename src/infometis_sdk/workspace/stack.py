@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from infometis_sdk.model.secret import Secret, SecretRef
 from infometis_sdk.ports.platform import Access, Platform, StartStop
 from infometis_sdk.workspace.beside import add_ons_of, lay_add_ons
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
-from infometis_sdk.workspace.pins import Pin, Pins
+from infometis_sdk.workspace.pins import Pins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -72,9 +73,11 @@ class Stack:
         environment: Environment,
         *,
         chosen: ChosenPlatform | None = None,
+        platform: str = "",
     ) -> None:
         self._workspace = workspace
         self.environment = environment
+        self._asked = platform
         if chosen is not None:
             self.chosen = chosen
         self._pins = Pins(workspace.state_dir)
@@ -163,7 +166,19 @@ class Stack:
     @cached_property
     def chosen(self) -> ChosenPlatform:
         """The platform of the environment, and which cluster of it."""
-        return choose(self._workspace, self.environment, self.stack_id)
+        pin = self._pins.read(self.stack_id)
+        return choose(self._workspace, self.environment, self.stack_id, pin=pin, asked=self._asked)
+
+    def on(self, platform: str) -> Stack:
+        """Return a handle on the stack as it is on another platform of this machine.
+
+        Its :meth:`up` has this remembered, so that every later verb finds the stack there.
+
+        Args:
+            platform: name of a platform, or ``auto`` for the best that works here.
+
+        """
+        return Stack(self._workspace, self.environment, platform=platform)
 
     @property
     def platform(self) -> Platform:
@@ -424,10 +439,17 @@ class Stack:
         return attrs.evolve(report, warnings=(*report.warnings, *action.warnings, *warnings))
 
     def _remember(self, uid: str) -> None:
-        chosen = self.chosen
-        self._pins.write(
-            self.stack_id, Pin(platform=chosen.name, cluster=chosen.cluster, cluster_uid=uid)
-        )
+        self._pins.write(self.stack_id, self.chosen.pin(uid))
+
+    def _remember_choice(self, run: Run) -> None:
+        """Remember, before anything is made, which platform was chosen; and say why."""
+        chosen, known = self.chosen, self._pins.read(self.stack_id)
+        if chosen.by and (known.platform, known.chosen_by) != (chosen.name, chosen.by):
+            self._pins.write(self.stack_id, chosen.pin(known.cluster_uid))
+            event = Event(
+                name="choose platform", subject=chosen.name, state="finished", detail=chosen.why
+            )
+            run.emit(event)
 
     def _in_cluster(self, cluster: Cluster, run: Run) -> Any:  # noqa: ANN401 - a resolver
         namespace = self.compose().namespace
@@ -483,6 +505,7 @@ class Stack:
         begun = time.monotonic()
         run = run or Run.within(_UP)
         manifests = self._valid()
+        self._remember_choice(run)
         cluster = self._cluster(run, self.platform.ensure(run))
         lay_add_ons(self, run)
         made = self._plan(
@@ -628,23 +651,6 @@ class Stack:
         run = run or Run.within(_ASK)
         return drift(self._cluster(run), self.render(), run)
 
-    def checks(
-        self, services: Sequence[str] = (), *, run: Run | None = None
-    ) -> tuple[CheckResult, ...]:
-        """Run the functional checks of the services, beyond the readiness of their pods.
-
-        Raises:
-            ClusterError: the API server does not answer, or not to us.
-
-        """
-        from infometis_sdk.engine.checks import check_services
-
-        run = run or Run.within(_ASK)
-        cluster = self._cluster(run)
-        return check_services(
-            cluster, self.render(), run, simulated=self._simulated, services=services
-        )
-
     def heal(self, *, reason: str = "", run: Run | None = None) -> ApplyReport:
         """Bring back, once, what drifted from the latest deployed Release.
 
@@ -726,11 +732,18 @@ class Stack:
             cluster, manifests, run, side=self.name, simulated=self._simulated, pinned=pinned
         )
 
-    def doctor(self, *, run: Run | None = None) -> Report:
-        """Say what works and what does not: machine, platform, plugins, project."""
+    def doctor(self, *, probe: bool | None = None, run: Run | None = None) -> Report:
+        """Say what works and what does not: machine, platform, plugins, project, cluster.
+
+        Args:
+            probe: whether to try what the cluster can do, with small objects that are taken away
+                again; ``None`` tries a cluster that is ours and was never tried.
+            run: deadline, events, cancel token.
+
+        """
         from infometis_sdk.workspace.doctor import doctor
 
-        return doctor(self._workspace, self, run or Run.within(_ASK))
+        return doctor(self._workspace, self, run or Run.within(_UP), probe=probe)
 
     # --- bundles and releases -----------------------------------------------------------------
 
@@ -1008,6 +1021,18 @@ class Stack:
         self._named("abandon", confirm_name)
         with self.audit.ending("abandon", reason=reason):
             self._pins.forget(self.stack_id)
+
+    @contextmanager
+    def ending(self, verb: str, *, confirm_name: str = "", reason: str = "") -> Iterator[None]:
+        """Guard and record what needs no plan and cannot be taken back.
+
+        Raises:
+            ProtectedError: the environment is protected and its name was not given.
+
+        """
+        self._named(verb, confirm_name)
+        with self.audit.ending(verb, reason=reason):
+            yield
 
     def _named(self, verb: str, given: str) -> None:
         if self.environment.protected and given != self.name:

@@ -56,6 +56,26 @@ reason = click.option(
 )
 
 
+def _platform_names(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Complete names of platforms from the plugins that are installed."""
+    del context, parameter
+    from infometis_sdk._plugins import Plugins
+
+    names = ["auto", *sorted(Plugins.load().platforms())]
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+platform = click.option(
+    "--platform",
+    metavar="NAME",
+    default="",
+    shell_complete=_platform_names,
+    help="Platform instead of the environment's, from now on; auto takes the best that works here.",
+)
+
+
 def adopting(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what a person may consent to while planning."""
     adopt = click.option(

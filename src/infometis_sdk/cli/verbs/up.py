@@ -8,13 +8,14 @@ import click
 
 from infometis_sdk.cli import asking, session
 from infometis_sdk.cli.options import Options, verb
-from infometis_sdk.cli.results import show
+from infometis_sdk.cli.results import emit, show, write
 from infometis_sdk.cli.verbs import choices
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from infometis_sdk.model.report import UpReport
+    from infometis_sdk.workspace import Stack
 
 __all__ = ("up",)
 
@@ -25,6 +26,10 @@ __all__ = ("up",)
 @choices.adopting
 @choices.bundled
 @choices.reason
+@choices.platform
+@click.option(
+    "--dry-run", is_flag=True, help="Show what would make or start the cluster, and do nothing."
+)
 @click.option(
     "--check/--no-check",
     default=True,
@@ -45,6 +50,8 @@ def up(
     bundle: Path | None,
     env_file: Path | None,
     reason: str,
+    platform: str,
+    dry_run: bool,
     check: bool,
     wait: bool,
 ) -> None:
@@ -56,6 +63,10 @@ def up(
     from infometis_sdk.errors import PlanRefusedError
 
     stack = session.stack_of(options, bundle, env_file)
+    stack = stack.on(platform) if platform else stack
+    if dry_run:
+        _show_steps(stack, options)
+        return
 
     def once(confirm: str) -> UpReport:
         with session.running(options, session.UP, f"up {stack.name}", acts=True) as run:
@@ -78,3 +89,15 @@ def up(
             raise
         report = once(given)
     show(report, options)
+
+
+def _show_steps(stack: Stack, options: Options) -> None:
+    """Show what would be done to have the cluster; the rest is what 'infometis plan' shows."""
+    from infometis_sdk.workspace.cluster_life import steps
+
+    found = steps(stack)
+    if options.output != "text":
+        emit({"platform": stack.chosen.name, "why": stack.chosen.why, "steps": found}, options)
+        return
+    write(f"platform {stack.chosen.name}: {stack.chosen.why or 'the environment names it'}\n")
+    write("".join(f"  - {step}\n" for step in found) or "  nothing to do: the cluster is there\n")

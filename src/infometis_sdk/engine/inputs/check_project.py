@@ -80,6 +80,8 @@ def platform_faults(
     if not isinstance(section, Mapping) or not isinstance(section.get("type"), str):
         return ()
     name = section["type"]
+    if name == "auto":
+        return ()  # its other keys are looked at when the choice is made
     lines = {path: origin.line for path, origin in environment.sources.items()}
     origin = environment.sources.get("platform.type", environment.origin)
     if name not in platforms:

@@ -1,0 +1,97 @@
+"""What a platform may be able to do with its cluster besides making and removing it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infometis_sdk.errors import PlatformError
+from infometis_sdk.ports.platform import ClusterBackup, DryRun, LoadImages, Upgrade
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.workspace.stack import Stack
+
+__all__ = ("backup_cluster", "load_images", "restore_cluster", "steps", "upgrade_cluster")
+
+
+def steps(stack: Stack) -> tuple[str, ...]:
+    """Return what ``up`` would do to make or start the cluster, one line a step.
+
+    Raises:
+        PlatformError: the platform cannot say, or something stands in the way.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, DryRun):
+        raise _unable(stack, "say beforehand what it would do")
+    return platform.steps()
+
+
+def load_images(stack: Stack, images: Sequence[str | Path], run: Run) -> None:
+    """Put images that are here on every node.
+
+    Args:
+        stack: on whose cluster.
+        images: names in the local container engine, or paths of archives.
+        run: deadline, events, cancel token.
+
+    Raises:
+        PlatformError: the platform cannot, or an image is not there.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, LoadImages):
+        raise _unable(stack, "load images")
+    platform.load_images(images, run)
+
+
+def upgrade_cluster(stack: Stack, run: Run, *, confirm_name: str = "", reason: str = "") -> None:
+    """Bring the cluster to the version that the environment names.
+
+    Raises:
+        PlatformError: the platform cannot, or the way is too far.
+        ProtectedError: the environment is protected and its name was not given.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, Upgrade):
+        raise _unable(stack, "upgrade its cluster")
+    with stack.ending("cluster upgrade", confirm_name=confirm_name, reason=reason):
+        platform.upgrade(run)
+
+
+def backup_cluster(stack: Stack, folder: Path, run: Run) -> Path:
+    """Write an archive of the control plane into a folder; what pods wrote is not in it.
+
+    Raises:
+        PlatformError: the platform cannot.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, ClusterBackup):
+        raise _unable(stack, "back up its cluster")
+    return platform.backup_cluster(folder, run)
+
+
+def restore_cluster(
+    stack: Stack, archive: Path, run: Run, *, confirm_name: str = "", reason: str = ""
+) -> None:
+    """Bring the control plane back as it was when the archive was written.
+
+    Raises:
+        PlatformError: the platform cannot, or the archive is not of this cluster.
+        ProtectedError: the environment is protected and its name was not given.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, ClusterBackup):
+        raise _unable(stack, "restore its cluster")
+    with stack.ending("cluster restore", confirm_name=confirm_name, reason=reason):
+        platform.restore_cluster(archive, run)
+
+
+def _unable(stack: Stack, what: str) -> PlatformError:
+    return PlatformError(f"platform {stack.chosen.name} cannot {what}")
