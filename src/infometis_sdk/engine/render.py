@@ -17,7 +17,7 @@ from infometis_sdk.engine.inputs.registry import apply_registry
 from infometis_sdk.engine.inputs.values import normal
 from infometis_sdk.engine.objects import podspec
 from infometis_sdk.engine.objects.loose import mapping
-from infometis_sdk.engine.objects.marks import CHECKSUM
+from infometis_sdk.engine.objects.marks import CHECKSUM, EXPIRES
 from infometis_sdk.engine.objects.normalise import normalise
 from infometis_sdk.engine.objects.order import SINGLETONS, apply_rank, early
 from infometis_sdk.engine.objects.scope import Scopes
@@ -111,6 +111,8 @@ def _stack_drafts(stack: ComposedStack, drafts: Iterable[Draft]) -> list[Draft]:
         brought["metadata"]["labels"] = {**mapping(brought["metadata"].get("labels")), **labels}
     else:
         metadata: dict[str, Any] = {"name": stack.namespace, "labels": labels}
+        if stack.environment.preview.expires:
+            metadata["annotations"] = {EXPIRES: stack.environment.preview.expires}
         objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
     if policies.resource_quota:
         objects.append(

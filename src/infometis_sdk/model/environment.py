@@ -22,6 +22,7 @@ __all__ = (
     "Environment",
     "Patch",
     "Policies",
+    "Preview",
     "PrunePolicy",
     "RegistryPolicy",
     "ReleasePolicy",
@@ -178,6 +179,22 @@ class Border:
     settings: Mapping[str, Any] = field(factory=dict)
 
 
+@frozen(kw_only=True)
+class Preview:
+    """A short-lived environment shares the cluster of a lasting one.
+
+    It can neither stop nor destroy that cluster.
+
+    Attributes:
+        of: the environment that lasts.
+        expires: UTC, ISO 8601; ``infometis preview destroy --expired`` removes it after that.
+
+    """
+
+    of: str = ""
+    expires: str = ""
+
+
 @frozen
 class Environment:
     """Name, platform, mode, border, values, patches and policies.
@@ -196,6 +213,7 @@ class Environment:
         credentials: ``{"service.credential": {key: SecretRef}}``; or, instead of the keys, one
             reference ``secret:NAME`` to an existing Secret that holds them all.
         protected: a reviewed plan is demanded, and what ends things needs the name typed.
+        preview: of which environment it is a short-lived preview; none for those that last.
         local: the untracked layer of values above ``values``.
         sources: dotted path to file and line of each value, for ``explain``:
             ``environment.kafka.replicas``, ``local.kafka.replicas`` for values,
@@ -220,6 +238,7 @@ class Environment:
         factory=dict, kw_only=True
     )
     protected: bool = field(default=False, kw_only=True)
+    preview: Preview = field(factory=Preview, kw_only=True)
     local: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     origin: Origin = field(factory=Origin, kw_only=True)
     sources: Mapping[str, Origin] = field(factory=dict, kw_only=True, repr=False, eq=False)

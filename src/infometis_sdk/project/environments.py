@@ -33,6 +33,7 @@ ENVIRONMENT_KEYS = (
     "policies",
     "credentials",
     "protected",
+    "preview",
 )
 """What an environment's file may say; the name is the file's."""
 

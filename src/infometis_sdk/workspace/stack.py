@@ -1035,6 +1035,9 @@ class Stack:
             yield
 
     def _named(self, verb: str, given: str) -> None:
+        if self.environment.preview.of and verb in ("stop", "destroy"):
+            msg = f"{self.name} is a preview on a cluster that is not its own"
+            raise RefusedError(msg, hint=f"'infometis preview destroy {self.name}' removes it")
         if self.environment.protected and given != self.name:
             msg = f"environment {self.name} is protected: {verb} wants its name typed"
             raise ProtectedError(

@@ -82,6 +82,8 @@ class Workspace:
                 nearest=nearest(environment, self.environments),
             )
             raise ProjectError((fault,))
+        if found.preview.of:
+            return Stack(self, found, chosen=self[found.preview.of].chosen)
         return Stack(self, found)
 
     def prove(
@@ -199,6 +201,66 @@ class Workspace:
             rollback=rollback,
         )
         return promote(self, source, target, request, run)
+
+    def preview(self, name: str, *, of: str = "dev", ttl: str = "8h") -> Stack:
+        """Make a short-lived environment: own namespace, own host, the cluster of another one.
+
+        In a project of files it is written down as ``environments/NAME.yaml``.
+
+        Args:
+            name: such as that of a branch.
+            of: the environment that it is like.
+            ttl: its time to live, such as ``8h``; see :meth:`destroy_expired`.
+
+        Returns:
+            Its handle; nothing is deployed yet.
+
+        Raises:
+            RefusedError: it cannot be made.
+
+        Example:
+            .. code-block:: python
+
+                ws.preview("new-ingest", of="dev", ttl="2d").up()
+
+        """
+        from infometis_sdk.workspace.previews import create_preview
+
+        return create_preview(self, name, of, ttl)
+
+    def destroy_preview(self, name: str, *, of: str = "dev", run: Run | None = None) -> None:
+        """Remove a preview with its data; nothing happens where there is none.
+
+        Args:
+            name: its name.
+            of: the environment that it was made of.
+            run: deadline, events, cancel token.
+
+        Raises:
+            RefusedError: it is no preview.
+            ApplyError: something could not be deleted.
+
+        """
+        from infometis_sdk.workspace.previews import destroy_preview
+
+        destroy_preview(self, name, of, run)
+
+    def destroy_expired(
+        self, *, of: str = "dev", run: Run | None = None
+    ) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Remove every preview whose time is over, whichever machine made it.
+
+        Args:
+            of: the environment whose cluster is looked at.
+            run: deadline, events, cancel token.
+
+        Returns:
+            Names of those that were removed, and what went wrong with others.
+
+        """
+        from infometis_sdk.workspace.previews import destroy_expired
+
+        return destroy_expired(self, of, run)
 
     def pipeline_status(self, pipeline: str = "", *, run: Run | None = None) -> PipelineReport:
         """Say what runs in each environment of a pipeline, since when, and what the gates said.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
@@ -53,7 +54,26 @@ def environment_faults(project: Project, environment: Environment) -> tuple[Faul
         *(fault for fault in patches if fault is not None),
         *_policy_faults(environment),
         *_drift_faults(environment),
+        *_preview_faults(project, environment),
     )
+
+
+def _preview_faults(project: Project, environment: Environment) -> Iterator[Fault]:
+    preview = environment.preview
+    if not preview.of and not preview.expires:
+        return
+    base = project.environments.get(preview.of)
+    if base is None or base.preview.of:
+        lasting = [name for name, each in project.environments.items() if not each.preview.of]
+        message = f"there is no lasting environment {preview.of!r}"
+        yield _fault(environment, "preview.of", message, legal=", ".join(lasting))
+    try:
+        aware = dt.datetime.fromisoformat(preview.expires).tzinfo is not None
+    except ValueError:
+        aware = False
+    if not aware:
+        legal = "a time with its zone, such as 2026-11-24T08:00:00+00:00"
+        yield _fault(environment, "preview.expires", "no time", found=preview.expires, legal=legal)
 
 
 def _fault(environment: Environment, path: str, message: str, **more: str) -> Fault:

@@ -7,6 +7,7 @@ __all__ = (
     "CHECKSUM",
     "CREDENTIALS",
     "DIGEST",
+    "EXPIRES",
     "KEEP",
     "PART_OF",
     "ROLE",
@@ -45,6 +46,9 @@ CREDENTIALS = "infometis.io/credentials"
 
 PART_OF = "applyset.kubernetes.io/part-of"
 """Label of KEP-3659: the inventory that an object belongs to."""
+
+EXPIRES = "infometis.io/expires"
+"""Annotation on the namespace of a preview: when it may be removed, UTC."""
 
 KEEP = (
     ("infometis.io/prune", "keep"),
