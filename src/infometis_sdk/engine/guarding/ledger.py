@@ -42,6 +42,7 @@ class _Entry:
         pace: its corrections so far.
         contended: fields that are fought over.
         trouble: why the last correction did not succeed.
+        left: why nothing is done about it.
 
     """
 
@@ -52,6 +53,7 @@ class _Entry:
     pace: Pace = _CALM
     contended: frozenset[str] = frozenset()
     trouble: str = ""
+    left: str = ""
 
 
 class Ledger:
@@ -109,7 +111,7 @@ class Ledger:
         mine = {item.path: item for item in items if self._permission(item)}
         contended = frozenset(mine) & (entry.pace.spent(now) | entry.contended)
         notes = [
-            *_changes(ref, before, entry.items, mine),
+            *_changes(ref, before, entry.items, self._permission),
             *_contention(ref, entry.contended, contended, mine, before),
         ]
         entry.contended = contended
@@ -119,6 +121,9 @@ class Ledger:
             self._due.add(key)
         else:
             notes += self._calm(key, entry, ref)
+        if entry.left and not mine:
+            entry.left = ""
+            notes.append(_note("left alone", ref, condition="closed"))
         return tuple(notes)
 
     def _calm(self, key: Key, entry: _Entry, ref: ObjectRef) -> list[GuardNote]:
@@ -171,7 +176,11 @@ class Ledger:
         """Take note that nothing will be done until the object changes."""
         entry = self._entries[key]
         closed = self._calm(key, entry, ref)
-        return (*closed, _note("left alone", ref, level="warning", detail=why))
+        new, entry.left = entry.left != why, why
+        if not new:
+            return tuple(closed)
+        opened = _note("left alone", ref, level="warning", condition="open", detail=why)
+        return (*closed, opened)
 
     def delayed(self, keys: Iterable[Key], until: float) -> None:
         """Put corrections off, without counting them as tries."""
@@ -223,7 +232,7 @@ def _changes(
     ref: ObjectRef,
     before: Collection[DriftItem],
     after: Collection[DriftItem],
-    mine: Collection[str],
+    permission: Permission,
 ) -> list[GuardNote]:
     """Say what is new and what is over; only what nobody will correct is a lasting condition."""
     old = {(item.state, item.path): item for item in before}
@@ -231,7 +240,7 @@ def _changes(
     notes = []
     for which, item in new.items():
         if which not in old:
-            lasting = item.state == "drift" and item.path not in mine
+            lasting = item.state == "drift" and not permission(item)
             notes.append(
                 _note(
                     item.state,
@@ -245,7 +254,7 @@ def _changes(
     notes += [
         _note(item.state, ref, of=item, condition="closed")
         for which, item in old.items()
-        if which not in new and item.state == "drift" and item.path not in mine
+        if which not in new and item.state == "drift" and not permission(item)
     ]
     return notes
 
