@@ -14,8 +14,6 @@ pytestmark = pytest.mark.contract
 class TestDetached(PlatformContract):
     """The life that survives its maker."""
 
-    quick = 0.5
-
     @pytest.fixture
     def platform_factory(self) -> PlatformFactory:
         """Give clusters of two nodes."""
@@ -24,8 +22,6 @@ class TestDetached(PlatformContract):
 
 class TestEphemeral(PlatformContract):
     """The life that ends with its maker."""
-
-    quick = 0.5
 
     @pytest.fixture
     def platform_factory(self) -> PlatformFactory:

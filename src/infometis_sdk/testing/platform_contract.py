@@ -55,7 +55,8 @@ class PlatformContract:
 
     Attributes:
         patience: seconds in which a cluster must be there.
-        quick: seconds in which an ``ensure`` of a running cluster must return.
+        quick: seconds in which an ``ensure`` of a running cluster, and ``status``, must return;
+            generous, since a loaded machine is slow and not wrong.
         owner: false for a platform that only reaches clusters of others: the cluster is there
             before ``ensure``, and ``destroy`` must refuse and leave it alone.
 
@@ -63,7 +64,7 @@ class PlatformContract:
 
     __test__ = False
     patience: ClassVar[float] = 300.0
-    quick: ClassVar[float] = 2.0
+    quick: ClassVar[float] = 10.0
     owner: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
@@ -131,7 +132,7 @@ class PlatformContract:
         assert platform.connect() == access
         began = time.monotonic()
         status = platform.status()
-        assert time.monotonic() - began < 1.0
+        assert time.monotonic() - began < self.quick
         assert status.phase == "ready"
         assert status.version.startswith("v1.")
         assert status.simulated == access.simulated
@@ -250,7 +251,7 @@ class PlatformContract:
             make().ensure(Run.within(self.patience, cancel=cancel))
         with pytest.raises(DeadlineError):
             make().ensure(Run.within(0))
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 30
 
     def test_two_clusters_side_by_side(self, make: Callable[..., Platform]) -> None:
         """Clusters of two names are two clusters, and the end of one is not that of the other."""

@@ -123,7 +123,7 @@ def test_expired_version_lists_anew(
 
 def test_ends_with_the_run(cluster: KubernetesCluster, namespace: str) -> None:
     """An idle watch ends quietly when the time is used up."""
-    events = cluster.watch("v1", "Secret", Run.within(1), namespace=namespace)
+    events = cluster.watch("v1", "Secret", Run.within(4), namespace=namespace)
     assert [event.type for event in events] == ["SYNCED"]
 
 
