@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
+from tests import leaks
 from tests.docker_daemon import (
     DockerDaemon,
     MissingDockerError,
@@ -22,13 +23,15 @@ from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.platform import Access, PlatformContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
     from tests.standin.k0s_docker import SettingsMaker
 
 # A loaded machine is slow, not wrong.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+leaks.listen()
 
 _MINUTES = 30 * 60  # the first run on a machine may have to build the control plane
 
@@ -108,3 +111,17 @@ def namespace_name(request: pytest.FixtureRequest) -> str:
     """Give a name that no other test has, for a namespace that the test makes itself."""
     stem = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower()).strip("-")[:40].strip("-")
     return f"{stem or 'test'}-{secrets.token_hex(4)}"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Fail a test in whose output, log or files a generated secret shows up."""
+    report = yield
+    if call.when == "call" and report.passed:
+        left = leaks.texts_below(getattr(item, "funcargs", {}))
+        if found := leaks.found_in([*report.sections, *left]):
+            report.outcome = "failed"
+            report.longrepr = f"a generated secret shows in: {', '.join(found)}"
+    return report
