@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from infometis_sdk.engine.validation.findings import Findings
+from infometis_sdk.engine.validation.images import check_images
 from infometis_sdk.engine.validation.links import check_links
 from infometis_sdk.engine.validation.objects import check_object
 from infometis_sdk.model.fault import Fault, Origin
@@ -42,6 +43,7 @@ def validate(manifests: ManifestSet, checks: Iterable[Check] = ()) -> tuple[Faul
     for manifest in manifests.manifests:
         check_object(manifest, out)
     check_links(manifests, out)
+    check_images(manifests, out)
     for check in checks:
         out.faults += _call(check, manifests)
     return tuple(out.faults)

@@ -46,6 +46,7 @@ __all__ = (
     "lock_project",
     "pinned_files",
     "read_lock",
+    "store_lock",
 )
 
 FILE = "infometis.lock"
@@ -244,7 +245,7 @@ def lock_project(
     if problems:
         raise ProjectError(problems)
     lock = LockFile(services=pins, images=old.images)
-    _store(root, lock, contents)
+    store_lock(root, lock, contents)
     return lock
 
 
@@ -257,9 +258,18 @@ def _pin(source: ServiceSource) -> tuple[Pin, Mapping[str, bytes], list[Fault]]:
     return pin, files.content, [fault for fault in loaded.faults if fault.level == "error"]
 
 
-def _store(root: Path, lock: LockFile, contents: Mapping[str, Mapping[str, bytes]]) -> None:
-    """Write content first and the lock last, so that a crash in between leaves the old lock."""
-    for name, content in contents.items():
+def store_lock(
+    root: Path, lock: LockFile, contents: Mapping[str, Mapping[str, bytes]] | None = None
+) -> None:
+    """Write content first and the lock last, so that a crash in between leaves the old lock.
+
+    Args:
+        root: the project's directory.
+        lock: what the file will say.
+        contents: files of services that are pinned anew.
+
+    """
+    for name, content in (contents or {}).items():
         place = _place(name, lock.services[name].digest)
         write_over(root, {f"{place}/{path}": _stored(data) for path, data in content.items()})
     data: dict[str, Any] = {

@@ -30,6 +30,7 @@ __all__ = (
     "CoreDigest",
     "canonical_json",
     "core_inputs",
+    "raw_images",
     "service_digest",
     "stack_digest",
 )
@@ -69,12 +70,12 @@ def stack_digest(stack: ComposedStack) -> CoreDigest:
 
 def _pinned(service: Service, lock: Lock) -> bool:
     return all(locked(image, lock).digest for image in service.images.values()) and all(
-        "@sha256:" in image or image in lock.images for image in _raw_images(service)
+        "@sha256:" in image or image in lock.images for image in raw_images(service)
     )
 
 
-def _raw_images(service: Service) -> Iterator[str]:
-    """Yield the images that raw manifests name."""
+def raw_images(service: Service) -> Iterator[str]:
+    """Yield the images that raw manifests name, as they name them."""
     for manifest in service.manifests:
         for obj in manifest.get("items") or (manifest,):
             for _, container in podspec.containers(podspec.pod_spec(obj) or {}):
@@ -121,7 +122,7 @@ def core_inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
             for name, image in service.images.items()
         },
         "raw_images": {
-            image: lock.images[image] for image in _raw_images(service) if image in lock.images
+            image: lock.images[image] for image in raw_images(service) if image in lock.images
         },
         "templates": {name: normal_text(text) for name, text in service.templates.items()},
         "files": {name: normal_text(text) for name, text in service.files.items()},
