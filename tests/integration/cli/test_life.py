@@ -159,14 +159,14 @@ def test_a_large_prune_wants_the_digest(run: Command, project: Path) -> None:
 def test_not_ready_says_why_in_time(run: Command, project: Path) -> None:
     """What does not become ready ends with exit code 5, the reason and the cure."""
     _change(project, "values:", 'policies: {resource_quota: {pods: "1"}}\nvalues:')
-    done = run("up", "--timeout", "8", "--output", "json")
+    done = run("up", "--timeout", "15", "--output", "json")
     assert done.returncode == 5
     document = _json(done)
     assert document["error"]["type"] == "NotReadyError"
     assert "exceeded quota" in document["error"]["message"]
     assert "resource_quota" in document["error"]["hint"]
     assert document["report"]["stack_id"]
-    shown = run("up", "--timeout", "8", "--no-check")
+    shown = run("up", "--timeout", "15", "--no-check")
     assert shown.returncode == 0
     assert "exceeded quota" in shown.stdout
 
