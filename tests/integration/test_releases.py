@@ -23,6 +23,7 @@ from infometis_sdk.errors import (
     NotFoundError,
     PlanRefusedError,
     RefusedError,
+    StalePlanError,
     StoreError,
     TamperedError,
 )
@@ -436,6 +437,32 @@ def test_a_bundle_is_deployed_without_the_tree_that_made_it(site: Site, tmp_path
     # And in a tree with other services, the Bundle's are deployed.
     other = site.stack(store_service("3.0")).with_bundle(bundle)
     assert other.plan().empty
+
+
+def test_a_limited_apply_is_mended_by_a_whole_one(site: Site) -> None:
+    """Where nothing is left to do but to say that the stack is whole again, that is done."""
+    one = store_service()
+    two = Service.web("other", image="demo/other:1", port=80)
+    stack = site.stack(one, two)
+    up(stack)
+    moved = site.stack(store_service("1.1"), two)
+    assert up(moved, services=["db"]) == 2
+    assert moved.releases().items[-1].mixed
+    assert moved.plan().empty
+    assert up(moved) == 3
+    assert not moved.releases().items[-1].mixed
+    assert moved.plan().unfinished == ""
+
+
+def test_a_saved_plan_is_not_recorded_as_something_else(site: Site) -> None:
+    """A plan of yesterday's project is refused: its Release would tell of today's."""
+    up(site.stack(store_service(), memory="64Mi"))
+    plan = site.stack(store_service(), memory="128Mi").plan()
+    with pytest.raises(StalePlanError, match="values are others"):
+        site.stack(store_service(), memory="96Mi").apply(plan)
+    with pytest.raises(StalePlanError, match="core or its values"):
+        site.stack(store_service(EXTRA="x"), memory="128Mi").apply(plan)
+    assert site.stack(store_service(), memory="128Mi").apply(plan).release == 2
 
 
 def test_large_records_are_split(site: Site) -> None:

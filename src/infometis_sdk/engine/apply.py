@@ -34,7 +34,7 @@ from infometis_sdk.engine.writing.job import REMOVING, Job, Materials
 from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.engine.writing.perform import perform
 from infometis_sdk.engine.writing.predicted import ask_again
-from infometis_sdk.engine.writing.release import read_releases
+from infometis_sdk.engine.writing.release import read_releases, record_digest
 from infometis_sdk.engine.writing.shared import write_singletons
 from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import (
@@ -173,7 +173,10 @@ def _same_cluster(job: Job) -> None:
 
 
 def _check_materials(plan: Plan, materials: Materials) -> None:
-    """Refuse before the first write what would be missing in the middle."""
+    """Refuse before the first write what would be missing in the middle, or recorded wrongly."""
+    if plan.record and plan.record != record_digest(materials.record.services):
+        msg = "the project's core or its values are others than when the plan was made"
+        raise StalePlanError(msg, hint="make the plan again and look at what changed")
     for item in plan.items:
         if item.ref.kind == "Secret" and item.action not in REMOVING:
             known = materials.secrets.get(item.ref.key)

@@ -30,7 +30,12 @@ from infometis_sdk.engine.writing.credentials import (
     reader_hash,
     secret_data,
 )
-from infometis_sdk.engine.writing.release import latest, read_releases
+from infometis_sdk.engine.writing.release import (
+    latest,
+    read_releases,
+    record_digest,
+    records_of,
+)
 from infometis_sdk.errors import WrongClusterError
 from infometis_sdk.model.plan import Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
@@ -179,6 +184,7 @@ def plan(
         stages=stages_of(manifests),
         needs={name: tuple(needs) for name, needs in manifests.needs.items() if needs},
         core_digest=manifests.digest,
+        record=record_digest(records_of(manifests)),
         digests=dict(manifests.digests),
         credentials={
             b.secret: {k: str(ref) for k, ref in b.sources.items()} for b in chosen.credentials
@@ -272,8 +278,17 @@ def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet)
         return f"release {live.inventory.release} is gone from the cluster"
     if releases and releases[-1].mixed:
         return f"release {newest} is mixed, and this one would be whole"
-    if releases and releases[-1].bundle != manifests.digest:
-        return f"release {newest} is of another bundle, {releases[-1].bundle}"
+    return _unrecorded(releases[-1], manifests) if releases else ""
+
+
+def _unrecorded(newest: Release, manifests: ManifestSet) -> str:
+    """Say why the newest Release does not tell what would run, though it runs already."""
+    if newest.mixed:
+        return f"release {newest.number} is mixed"
+    if newest.bundle != manifests.digest:
+        return f"release {newest.number} is of another bundle, {newest.bundle}"
+    if record_digest(newest.services) != record_digest(records_of(manifests)):
+        return f"release {newest.number} tells other values"
     return ""
 
 

@@ -119,6 +119,8 @@ class Plan(Report):
         claims: ``namespace/template-statefulset`` of every volume claim that the stack's sets make.
         stages: services by how deep their needs go; a stage begins when the one before is applied.
         needs: service to the services that it needs: where one of them fails, it is skipped.
+        core_digest: of the stack, the id of the Bundle.
+        record: digest over versions, cores and values of all services: what a Release will say.
         kept: objects that are no longer desired and stay all the same, with the reason.
         credentials: ``secret name`` to the sources of its keys, by reference.
         confirm: whether circuit breakers demand the digest as confirmation, and why.
@@ -142,6 +144,7 @@ class Plan(Report):
     stages: tuple[tuple[str, ...], ...] = field(default=(), converter=tuple[tuple[str, ...], ...])
     needs: Mapping[str, tuple[str, ...]] = field(factory=dict)
     core_digest: str = ""
+    record: str = ""
     digests: Mapping[str, str] = field(factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
     confirm: str = ""

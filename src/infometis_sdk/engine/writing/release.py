@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.objects.marks import ROLE, STACK
 from infometis_sdk.errors import TamperedError
+from infometis_sdk.model.canonical import canonical_json, sha256_of
 from infometis_sdk.model.release import FORMAT, Release, ServiceRecord
 
 if TYPE_CHECKING:
@@ -24,9 +25,11 @@ __all__ = (
     "CHUNK",
     "KEPT",
     "Object",
+    "joined",
     "latest",
     "outdated",
     "read_releases",
+    "record_digest",
     "records_of",
     "release_name",
     "release_objects",
@@ -58,6 +61,12 @@ def records_of(manifests: ManifestSet, only: Iterable[str] = ()) -> dict[str, Se
         for name, composed in manifests.services.items()
         if not chosen or name in chosen
     }
+
+
+def record_digest(services: Mapping[str, ServiceRecord]) -> str:
+    """Return one digest over version, core and values of every service."""
+    told = {name: [r.version, r.digest, r.values] for name, r in services.items()}
+    return sha256_of(canonical_json(told))
 
 
 def release_name(stack_id: str, number: int) -> str:
