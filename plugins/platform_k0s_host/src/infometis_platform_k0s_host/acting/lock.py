@@ -33,7 +33,7 @@ __all__ = ("Lock", "locked")
 _STALE = 60
 _REFRESH = 15.0
 _HELD = 75  # EX_TEMPFAIL, as the script ends
-_PATIENCE = 20.0  # seconds that we wait for another operator to finish
+_PATIENCE = 20.0
 
 
 class Lock:
@@ -41,11 +41,15 @@ class Lock:
 
     Args:
         connections: to the hosts, by name.
+        patience: seconds that we wait for another operator to finish.
 
     """
 
-    def __init__(self, connections: Mapping[str, Connection]) -> None:
+    def __init__(
+        self, connections: Mapping[str, Connection], *, patience: float = _PATIENCE
+    ) -> None:
         self._connections = connections
+        self._patience = patience
         self._token = secrets.token_hex(8)
         self._held: list[str] = []
         self._lost = ""
@@ -65,7 +69,7 @@ class Lock:
         self._seen = _now()
 
     def _acquire(self, name: str, connection: Connection, run: Run) -> None:
-        end, dead, told = time.monotonic() + _PATIENCE, "", False
+        end, dead, told = time.monotonic() + self._patience, "", False
         while True:
             run.check(f"locking {name}")
             words = ["sh", "-c", _SCRIPT, "sh", "acquire", self._token, str(_STALE), dead]

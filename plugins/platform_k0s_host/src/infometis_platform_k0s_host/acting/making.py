@@ -303,6 +303,12 @@ class Making:
             done = k0s.kubectl(words, run, kubeconfig=_PROBE)
         finally:
             connection.run(["rm", "-f", _PROBE], run)
+        if "Unauthorized" in done.stderr:
+            msg = f"{name}: {token.server} does not accept a token made just now"
+            hint = (
+                "it expires after ten minutes: compare the clocks, and run the same command again"
+            )
+            raise HostError(msg, host=name, hint=hint)
         if not done.ok:
             msg = f"{name}: the host does not reach {token.server}: {scrubbed(done.tail(1))}"
             hint = "let the network and firewalls pass that port, or set `external_address`"
