@@ -81,8 +81,9 @@ def test_users_that_may_not(hosts: Site, bare: Machine) -> None:
     if bare.ssh("command -v sudo", check=False).returncode:
         pytest.skip("there is no sudo on this machine")
     for user in ("asks", "barred", "helper"):
-        bare.ssh(f"useradd -m -s /bin/sh {user}")
-    bare.ssh("usermod -p x asks; echo 'asks ALL=(ALL) ALL' > /etc/sudoers.d/asks")
+        # a password that nobody has: sshd turns accounts without one away
+        bare.ssh(f"useradd -m -s /bin/sh -p x {user}")
+    bare.ssh("echo 'asks ALL=(ALL) ALL' > /etc/sudoers.d/asks")
     bare.ssh("echo 'helper ALL=(ALL) NOPASSWD: ALL' > /etc/sudoers.d/helper")
 
     def settings(user: str) -> K0sHost:
