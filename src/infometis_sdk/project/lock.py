@@ -162,7 +162,10 @@ def pinned_files(root: Path, name: str, pin: Pin) -> tuple[Files, str]:
     origin = Origin(layer="base", file=FILE)
     if not (root / place).is_dir():
         message = f"the pinned content of service {name!r} is not there"
-        legal = f"{place}, which belongs under version control"
+        legal = (
+            f"{place}, which belongs under version control; 'infometis lock' brings it back "
+            "while the catalogue has the same"
+        )
         fault = Fault(message=message, origin=origin, path=f"services.{name}", legal=legal)
         return Files(faults=(fault,)), place
     files = read_service_files(root / place, shown=place)

@@ -63,6 +63,9 @@ def doctor(
     return DoctorReport(environment=stack.name, findings=findings)
 
 
+_CURES = {"ready": "", "failed": "mend what is told there; 'infometis up' says more"}
+
+
 def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -> Iterator[Finding]:
     try:
         manifests = stack.render()
@@ -99,7 +102,7 @@ def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -
         check="cluster",
         level=level,
         detail=", ".join(part for part in (status.phase, status.version, status.detail) if part),
-        cure="" if status.phase == "ready" else f"infometis up -e {stack.name}",
+        cure=_CURES.get(status.phase, f"infometis up -e {stack.name}"),
     )
     if status.simulated:
         yield Finding(
