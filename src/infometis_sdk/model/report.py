@@ -42,7 +42,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any frozen value
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, (list, tuple, set, frozenset)):
         return [plain(item) for item in value]
-    names = _shown(type(value))
+    names = _shown(value.__class__)
     if names is not None:
         return {name.lstrip("_"): plain(getattr(value, name)) for name in names}
     return str(value)
