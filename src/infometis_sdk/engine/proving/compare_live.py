@@ -199,14 +199,18 @@ class Comparison:
         )
 
     def _scaled(self, manifest: Manifest, obj: Object, have: Object) -> Iterator[LiveField]:
-        """Tell of replicas that are an autoscaler's, whatever their number is just now."""
+        """Tell of replicas that an autoscaler holds, or somebody else in its place."""
         owner = last_writer(have, "spec.replicas", self._manager)
+        rendered, live = (each["spec"].get("replicas") for each in (obj, have))
+        if owner is None and rendered == live:
+            return
+        allowed = owner is None or self._allowed(manifest, owner, "spec.replicas")
         yield self._field(
             manifest,
-            "yielded",
+            "yielded" if allowed else "differs",
             path="spec.replicas",
-            rendered=obj["spec"].get("replicas"),
-            live=(have.get("spec") or {}).get("replicas"),
+            rendered=rendered,
+            live=live,
             manager=owner.label if owner else "",
             time=owner.time if owner else "",
         )
