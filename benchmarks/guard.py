@@ -94,6 +94,7 @@ def _measure(
     run = im.Run.within(3600)
     stack.apply(stack.plan(run=run), run=run)
     env = {**os.environ, "KUBECONFIG": str(access.kubeconfig)}
+    _settle(access, run)
     begun = time.perf_counter()
     child = subprocess.Popen(
         (sys.executable, __file__, "--child", NAME, str(access.kubeconfig), access.context or ""),
@@ -132,6 +133,23 @@ def _measure(
         polled = cpu * 60 / POLL
         row["idle cpu/polled diff"] = round(row["idle cpu/min"] / polled, 4)
     return row
+
+
+def _settle(access: Access, run: im.Run) -> None:
+    """Wait until the controllers have seen every workload, or nothing would be idle."""
+    from infometis_sdk._adapters.kubernetes_api import open_cluster
+
+    cluster = open_cluster(access)
+
+    def seen() -> bool:
+        return all(
+            (obj.get("status") or {}).get("observedGeneration") == obj["metadata"]["generation"]
+            for obj in cluster.list("apps/v1", "Deployment", run, namespace=NAME)
+        )
+
+    while not seen():
+        run.sleep(1.0, "waiting for the controllers")
+    cluster.close()
 
 
 def _edit(ear: _Ear, env: dict[str, str], number: int, count: int) -> float:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 import attrs
 from attrs import frozen
 
+from infometis_sdk.engine.guarding.conditions import Conditions
 from infometis_sdk.engine.guarding.patrol import STEP, Healer, Patrol, Post
 from infometis_sdk.engine.guarding.sentries import Sentries
 from infometis_sdk.engine.guarding.wanted import Wanted
@@ -79,8 +80,8 @@ class Guard:
     def __init__(self, orders: Orders) -> None:
         self._orders = orders
         self._patrol: Patrol | None = None
+        self._conditions = Conditions()
         self._state = GuardState(idle="not begun")
-        self._told = ""
 
     @property
     def state(self) -> GuardState:
@@ -102,13 +103,15 @@ class Guard:
             try:
                 with run.cancel.waking(token.cancel), self._lease(mine) as lease:
                     failures = 0
-                    self._orders.say(GuardNote(name="leading", condition="open"))
+                    self._say(GuardNote(name="leading", condition="open"))
                     try:
                         self._lead(lease, token, mine)
                     finally:
                         self._patrol = None
                         self._state = GuardState(idle="not leading")
-                        self._orders.say(GuardNote(name="leading", condition="closed"))
+                        # Whoever leads next finds again what still is so.
+                        self._conditions.doubt()
+                        self._settle()
             except (CancelledError, DeadlineError):
                 continue
             except InfometisError as error:
@@ -162,31 +165,38 @@ class Guard:
         learn(orders.cluster, manifests)
         wanted = Wanted(manifests)
         del manifests
-        self._idle(standing.idle)
         self._patrol = Patrol(
             Post(
                 cluster=orders.cluster,
                 wanted=wanted,
                 standing=standing,
                 heal=orders.heal,
-                say=orders.say,
+                say=self._say,
                 leading=lambda: lease.held,
                 simulated=orders.simulated,
             )
         )
+        self._conditions.doubt()
+        self._idle(standing.idle)
         with Sentries(orders.cluster, run) as sentries, token.waking(sentries.wake):
             self._patrol.run(sentries, run)
 
     def _idle(self, why: str) -> None:
         """Say once why nothing is healed, and once that it is over."""
         self._state = GuardState(leading=True, idle=why)
-        if why == self._told:
-            return
-        if self._told:
-            self._orders.say(GuardNote(name="idle", condition="closed"))
-        if why:
-            self._orders.say(GuardNote(name="idle", level="warning", condition="open", detail=why))
-        self._told = why
+        condition = "open" if why else "closed"
+        level = "warning" if why else "info"
+        self._say(GuardNote(name="idle", level=level, condition=condition, detail=why))
+
+    def _say(self, note: GuardNote) -> None:
+        for each in self._conditions.heard(note):
+            self._orders.say(each)
+        if note.name == "synced" and not self._state.idle:
+            self._settle()
+
+    def _settle(self) -> None:
+        for each in self._conditions.settle():
+            self._orders.say(each)
 
 
 def _over(run: Run) -> bool:

@@ -125,7 +125,10 @@ def guard_from_pod(
             (r for r in reversed(standing.releases) if r.status == "deployed" and not r.mixed), None
         )
         if whole is not None:
+            # Of the project only the environment is kept; what is desired is read anew each time.
             first = at(attrs.evolve(standing, release=whole), step)
+            bare = attrs.evolve(first.workspace.project, services={}, values={})
+            first = first.workspace.with_project(bare)[first.name]
             guard_stack(first, cluster, run, say=say, at=at, listen=listen)
             return
         if told != standing.idle:

@@ -51,6 +51,7 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
         ApplyError: some objects could not be healed; ``.report`` says which.
 
     """
+    from infometis_sdk.engine.compose import home_namespace
     from infometis_sdk.engine.drift import drift
     from infometis_sdk.engine.guarding.permission import healable
     from infometis_sdk.engine.heal import Scope, plan_heal
@@ -58,7 +59,7 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
     from infometis_sdk.engine.reading.named import observe_named
     from infometis_sdk.engine.reading.standing import read_standing
 
-    namespace = stack.compose().namespace
+    namespace = home_namespace(stack.workspace.project, stack.environment)
     standing = read_standing(cluster, stack.stack_id, namespace, run)
     if standing.idle:
         msg = f"stack {stack.stack_id} cannot be healed: {standing.idle}"
@@ -155,20 +156,20 @@ def guard_stack(
         simulated: containers do not really run.
 
     """
+    from infometis_sdk.engine.compose import home_namespace
     from infometis_sdk.engine.guard import Guard, Orders
     from infometis_sdk.engine.guarding.messenger import Messenger
 
-    namespace = stack.compose().namespace
-    then = [stack]
+    namespace = home_namespace(stack.workspace.project, stack.environment)
     listeners: list[Callable[[GuardNote], None]] = [say]
 
     def desired(standing: Standing, run: Run) -> ManifestSet:
-        then[0] = at(standing, run)
-        return then[0].render()
+        # Only its render is kept: a project may be large.
+        return at(standing, run).render()
 
     def healer(plan: Plan, manifests: ManifestSet, release: int, run: Run) -> ApplyReport:
         return carry_out(
-            then[0], cluster, plan, manifests, run, release=release, verb="guard", patience=0.0
+            stack, cluster, plan, manifests, run, release=release, verb="guard", patience=0.0
         )
 
     def tell(note: GuardNote) -> None:

@@ -452,7 +452,7 @@ class Stack:
             run.emit(event)
 
     def _in_cluster(self, cluster: Cluster, run: Run) -> Any:  # noqa: ANN401 - a resolver
-        namespace = self.compose().namespace
+        namespace = home_namespace(self._workspace.project, self.environment)
 
         def resolve(ref: SecretRef) -> Secret:
             from infometis_sdk.engine.writing.credentials import secret_data
@@ -817,11 +817,14 @@ class Stack:
 
         return diff(self, a, b, run or Run.within(_ASK))
 
-    def at_release(self, number: int = 0, *, run: Run | None = None) -> Stack:
+    def at_release(
+        self, number: int = 0, *, store: ReleaseStore | None = None, run: Run | None = None
+    ) -> Stack:
         """Return a handle on the stack as a Release deployed it: its Bundle and its values.
 
         Args:
             number: of the Release; 0 for the newest whole one before the one that runs.
+            store: where it is kept; the stack's own cluster by default.
             run: deadline and cancel token.
 
         Raises:
@@ -833,7 +836,7 @@ class Stack:
         from infometis_sdk.workspace.releases import before, find, workspace_at
 
         run = run or Run.within(_ASK)
-        store = self.store(run)
+        store = store or self.store(run)
         known = store.releases(run)
         release = find(known, number) if number else before(known)
         return workspace_at(self._workspace, release, store.bundle(release, run))[self.name]

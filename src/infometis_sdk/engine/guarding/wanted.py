@@ -12,7 +12,7 @@ from attrs import frozen
 from infometis_sdk.engine.objects.inventory_id import cluster_applyset_id
 from infometis_sdk.engine.objects.marks import PART_OF, STACK
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.stack import Manifest, ManifestSet
+from infometis_sdk.model.stack import ComposedService, Manifest, ManifestSet
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -59,6 +59,7 @@ class Wanted:
         keep = attrs.evolve(
             manifests,
             manifests=tuple(m for m in manifests.manifests if m.ref.kind == _SCALER),
+            services={name: _bare(one) for name, one in manifests.services.items()},
         )
         self.stack = keep
         """The stack with nothing but its autoscalers."""
@@ -105,6 +106,12 @@ class Wanted:
     def readers(self, secret: str) -> tuple[Key, ...]:
         """Return the workloads that read a credential's Secret."""
         return tuple(key for key, packed in self._packed.items() if secret in packed.reads)
+
+
+def _bare(composed: ComposedService) -> ComposedService:
+    """Return a service with its values, and without what was rendered long ago."""
+    bare = attrs.evolve(composed.service, templates={}, files={}, manifests=(), lines={})
+    return attrs.evolve(composed, service=bare, history={})
 
 
 def _pack(manifest: Manifest) -> _Packed:
