@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 import pytest
@@ -26,6 +26,7 @@ from infometis_sdk.errors import (
 )
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.plan import Plan
+from infometis_sdk.model.promotion import PromotionReport
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport, HealthItem, HealthReport, Outcome
 
@@ -56,22 +57,31 @@ APPLIED = ApplyReport(
 )
 REFUSED = Plan(stack_id="demo-dev", environment="dev", namespace="demo", problems=("too much",))
 
+PROMOTED = PromotionReport(id="p1", source="dev", target="uat", state="refused")
+
+
+DEMANDS: tuple[tuple[type[InfometisError], object, dict[str, object]], ...] = (
+    (ProjectError, FAULTS, {}),
+    (SecretError, "no such variable", {"reference": "env:TOKEN"}),
+    (PlanRefusedError, "the plan may not be applied", {"plan": REFUSED}),
+    (errors.LockedError, "another writer holds stack demo-dev", {"holder": "a person"}),
+    (ApplyError, "1 object was not applied", {"report": APPLIED}),
+    (NotReadyError, "kafka is not ready", {"report": HEALTH}),
+    (errors.TamperedError, "release 3", {"expected": "sha256:1", "found": "sha256:2"}),
+    (errors.GateError, "gate 'soak' is closed", {"report": PROMOTED}),
+    (errors.PromotionError, "stage 'deploy' failed", {"report": PROMOTED}),
+    (errors.ProofError, "environment uat cannot be looked at", {"side": "uat"}),
+    (InfometisError, "the thing 'x' is wrong", {}),
+)
+"""What an error of a class must have; the first that fits counts."""
+
 
 def _made(kind: type[InfometisError]) -> InfometisError:
     """Make an error of a class with what it must have."""
-    if issubclass(kind, ProjectError):
-        return kind(FAULTS, hint="mend them")
-    if issubclass(kind, SecretError):
-        return kind("no such variable", reference="env:TOKEN", hint="set it")
-    if issubclass(kind, PlanRefusedError):
-        return kind("the plan may not be applied", plan=REFUSED, hint="look at it")
-    if issubclass(kind, errors.LockedError):
-        return kind("another writer holds stack demo-dev", holder="a person", hint="wait")
-    if issubclass(kind, ApplyError):
-        return kind("1 object was not applied", report=APPLIED, hint="run it again")
-    if issubclass(kind, NotReadyError):
-        return kind("kafka is not ready", report=HEALTH, hint="look at its log")
-    return kind("the thing 'x' is wrong", hint="mend the thing")
+    first, more = next((f, m) for base, f, m in DEMANDS if issubclass(kind, base))
+    make: Any = kind
+    made: InfometisError = make(first, hint="mend it", **more)
+    return made
 
 
 @pytest.mark.parametrize("name", errors.__all__)

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from infometis_sdk.engine.planning.guards import guard
-from infometis_sdk.engine.writing.release import ServiceRecord
 from infometis_sdk.model.parameter import Parameter
+from infometis_sdk.model.release import ServiceRecord
 from infometis_sdk.model.service import Service, Upgrade
 from infometis_sdk.model.stack import ComposedService
 

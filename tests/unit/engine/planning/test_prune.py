@@ -12,9 +12,9 @@ from infometis_sdk.engine.objects.marks import PART_OF, STACK, manager_of
 from infometis_sdk.engine.objects.order import delete_rank
 from infometis_sdk.engine.planning.prune import Pruned, members, prune, service_of
 from infometis_sdk.engine.reading.live import Live
-from infometis_sdk.engine.writing.release import ServiceRecord
 from infometis_sdk.model.environment import Environment, Policies, PrunePolicy
 from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.model.release import ServiceRecord
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Service
 from infometis_sdk.model.stack import ComposedService, Manifest, ManifestSet
