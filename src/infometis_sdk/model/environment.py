@@ -126,10 +126,13 @@ class ReleasePolicy:
     Attributes:
         keep: so many of the newest stay in the cluster, at least 1;
             what runs stays however old it is.
+        directory: a directory, relative to the project, that gets a copy of every Release and
+            Bundle and keeps them all; empty for none.
 
     """
 
     keep: int = 10
+    directory: str = ""
 
 
 @frozen(kw_only=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import attrs
 
+from infometis_sdk._adapters.release_directory import ReleaseDirectory
 from infometis_sdk._adapters.secret_sources import resolver
 from infometis_sdk.engine.apply import Materials
 from infometis_sdk.engine.writing.release import records_of
@@ -14,7 +16,6 @@ from infometis_sdk.model.release import Release
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.secret import Secret, SecretRef
@@ -42,6 +43,8 @@ def materials(
 
     """
     record = record or Release(number=0, status="pending")
+    policy = manifests.environment.policies.releases
+    folder = Path(root or "", policy.directory)
     return Materials(
         credentials=manifests.credentials,
         resolve=resolver(root, in_cluster),
@@ -53,5 +56,6 @@ def materials(
             sdk=version("infometis-sdk"),
         ),
         bundle=bundle,
-        kept=manifests.environment.policies.releases.keep,
+        kept=policy.keep,
+        copies=[ReleaseDirectory(folder, manifests.stack_id)] if policy.directory else (),
     )

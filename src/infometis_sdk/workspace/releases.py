@@ -8,6 +8,8 @@ from infometis_sdk.errors import InfometisError, StoreError
 from infometis_sdk.model.release import Release
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.release import ReleaseList
@@ -19,7 +21,15 @@ if TYPE_CHECKING:
     from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("before", "cluster_store", "diff", "find", "recorded", "workspace_at")
+__all__ = (
+    "before",
+    "cluster_store",
+    "diff",
+    "directory_store",
+    "find",
+    "recorded",
+    "workspace_at",
+)
 
 
 def recorded(
@@ -78,6 +88,13 @@ def cluster_store(cluster: Cluster, stack_id: str, namespace: str) -> ReleaseSto
     return ClusterReleases(cluster, stack_id, namespace)
 
 
+def directory_store(directory: str | Path, stack_id: str) -> ReleaseStore:
+    """Return the store in a directory, where ``policies.releases.directory`` keeps copies."""
+    from infometis_sdk._adapters.release_directory import ReleaseDirectory
+
+    return ReleaseDirectory(directory, stack_id)
+
+
 def find(known: ReleaseList, number: int) -> Release:
     """Return one of the Releases.
 
@@ -122,16 +139,16 @@ def workspace_at(workspace: Workspace, release: Release, bundle: Bundle) -> Work
     return workspace.with_project(project_at(release, bundle, now, workspace.project.root))
 
 
-def diff(stack: Stack, a: int, b: int, run: Run) -> ReleaseDiff:
+def diff(stack: Stack, store: ReleaseStore, a: int, b: int, run: Run) -> ReleaseDiff:
     """Compare two Releases; the inputs of their cores too, where both Bundles can be had."""
     from infometis_sdk.engine.proving.release_diff import diff_releases
 
-    known = stack.releases(run=run)
+    known = store.releases(run)
     one, other = find(known, a), find(known, b)
     if one.bundle == other.bundle:
         return diff_releases(one, other)
     try:
-        stacks = tuple(stack.at_release(n, run=run).compose() for n in (a, b))
+        stacks = tuple(stack.at_release(n, store=store, run=run).compose() for n in (a, b))
     except InfometisError as error:
         note = f"of the core only digests are compared: {error.message}"
         return diff_releases(one, other, notes=(note,))

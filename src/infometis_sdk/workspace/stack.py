@@ -778,25 +778,44 @@ class Stack:
         made = project_of(bundle, project.environments, root=project.root)
         return self._workspace.with_project(made)[self.name]
 
-    def store(self, run: Run | None = None) -> ReleaseStore:
-        """Return the store of the stack's Releases in its cluster, open for reading."""
-        from infometis_sdk.workspace.releases import cluster_store
+    def store(self, run: Run | None = None, *, directory: str | Path = "") -> ReleaseStore:
+        """Return the store of the stack's Releases, open for reading.
 
+        Args:
+            run: deadline and cancel token.
+            directory: where ``policies.releases.directory`` keeps them; else the cluster's own.
+
+        """
+        from infometis_sdk.workspace.releases import cluster_store, directory_store
+
+        if directory:
+            return directory_store(directory, self.stack_id)
         namespace = home_namespace(self._workspace.project, self.environment)
         return cluster_store(self._cluster(run or Run.within(_ASK)), self.stack_id, namespace)
 
-    def releases(self, *, run: Run | None = None) -> ReleaseList:
+    def releases(self, *, store: ReleaseStore | None = None, run: Run | None = None) -> ReleaseList:
         """Return the Releases of the stack, oldest first.
+
+        Args:
+            store: where they are kept; the stack's own cluster by default.
+            run: deadline and cancel token.
 
         Raises:
             StoreError: they cannot be read.
 
         """
         run = run or Run.within(_ASK)
-        return self.store(run).releases(run)
+        return (store or self.store(run)).releases(run)
 
-    def release(self, number: int, *, run: Run | None = None) -> Release:
+    def release(
+        self, number: int, *, store: ReleaseStore | None = None, run: Run | None = None
+    ) -> Release:
         """Return one Release of the stack.
+
+        Args:
+            number: of the Release.
+            store: where it is kept; the stack's own cluster by default.
+            run: deadline and cancel token.
 
         Raises:
             StoreError: there is none of that number, or it was changed.
@@ -804,10 +823,18 @@ class Stack:
         """
         from infometis_sdk.workspace.releases import find
 
-        return find(self.releases(run=run), number)
+        return find(self.releases(store=store, run=run), number)
 
-    def release_diff(self, a: int, b: int, *, run: Run | None = None) -> ReleaseDiff:
+    def release_diff(
+        self, a: int, b: int, *, store: ReleaseStore | None = None, run: Run | None = None
+    ) -> ReleaseDiff:
         """Return what two Releases do not share: core, values, environment, credentials.
+
+        Args:
+            a: number of one.
+            b: number of the other.
+            store: where they are kept; the stack's own cluster by default.
+            run: deadline and cancel token.
 
         Raises:
             StoreError: there is none of such a number.
@@ -815,7 +842,8 @@ class Stack:
         """
         from infometis_sdk.workspace.releases import diff
 
-        return diff(self, a, b, run or Run.within(_ASK))
+        run = run or Run.within(_ASK)
+        return diff(self, store or self.store(run), a, b, run)
 
     def at_release(
         self, number: int = 0, *, store: ReleaseStore | None = None, run: Run | None = None
@@ -845,6 +873,7 @@ class Stack:
         self,
         number: int = 0,
         *,
+        store: ReleaseStore | None = None,
         check: bool = True,
         confirm: str = "",
         adopt: Sequence[str] = (),
@@ -859,6 +888,7 @@ class Stack:
 
         Args:
             number: see :meth:`at_release`.
+            store: see :meth:`at_release`.
             check: see :meth:`up`.
             confirm: see :meth:`up`.
             adopt: see :meth:`up`.
@@ -875,8 +905,9 @@ class Stack:
         from infometis_sdk.workspace.releases import before
 
         run = run or Run.within(_UP)
-        number = number or before(self.releases(run=run)).number
-        return self.at_release(number, run=run).up(
+        store = store or self.store(run)
+        number = number or before(store.releases(run)).number
+        return self.at_release(number, store=store, run=run).up(
             check=check,
             confirm=confirm,
             adopt=adopt,

@@ -14,10 +14,19 @@ from infometis_sdk.cli.verbs import choices
 
 if TYPE_CHECKING:
     from infometis_sdk.model.report import UpReport
+    from infometis_sdk.model.run import Run
+    from infometis_sdk.ports.release_store import ReleaseStore
+    from infometis_sdk.workspace import Stack
 
 __all__ = ("bundle", "release", "releases", "rollback")
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
+_store = click.option(
+    "--store",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Read the releases kept in a directory. [default: those in the cluster]",
+)
 
 
 @click.group("bundle", short_help="Build the core as one file, or look into one.")
@@ -62,11 +71,12 @@ def show_bundle(options: Options, *, file: Path) -> None:
 
 
 @verb("releases", short_help="Show what was deployed, when, by whom, and how it ended.")
-def releases(options: Options) -> None:
+@_store
+def releases(options: Options, *, store: Path | None) -> None:
     """Show the Releases of the stack, oldest first; each is checked against its digest."""
     stack = session.stack(options)
     with session.running(options, session.ASKING, f"releases {stack.name}", acts=False) as run:
-        found = stack.releases(run=run)
+        found = stack.releases(store=_opened(stack, store, run), run=run)
     show(found, options)
 
 
@@ -77,32 +87,35 @@ def release() -> None:
 
 @release.command("show", cls=Verb)
 @click.argument("number", type=click.IntRange(min=1))
+@_store
 @click.pass_obj
-def show_release(options: Options, *, number: int) -> None:
+def show_release(options: Options, *, number: int, store: Path | None) -> None:
     """Show all that a Release says, with every value and who set it in --output json."""
     stack = session.stack(options)
     title = f"release {number} of {stack.name}"
     with session.running(options, session.ASKING, title, acts=False) as run:
-        found = stack.release(number, run=run)
+        found = stack.release(number, store=_opened(stack, store, run), run=run)
     show(found, options)
 
 
 @release.command("diff", cls=Verb)
 @click.argument("a", type=click.IntRange(min=1))
 @click.argument("b", type=click.IntRange(min=1))
+@_store
 @click.pass_obj
-def diff_releases(options: Options, *, a: int, b: int) -> None:
+def diff_releases(options: Options, *, a: int, b: int, store: Path | None) -> None:
     """Show what Releases A and B do not share: core, values, environment, credentials."""
     stack = session.stack(options)
     title = f"releases {a} and {b} of {stack.name}"
     with session.running(options, session.ASKING, title, acts=False) as run:
-        found = stack.release_diff(a, b, run=run)
+        found = stack.release_diff(a, b, store=_opened(stack, store, run), run=run)
     show(found, options)
 
 
 @verb("rollback", short_help="Return to an earlier release.")
 @click.argument("number", type=click.IntRange(min=1), required=False)
 @click.option("--dry-run", is_flag=True, help="Show the plan, and do nothing.")
+@_store
 @choices.confirm
 @choices.adopting
 @choices.reason
@@ -116,6 +129,7 @@ def rollback(
     *,
     number: int | None,
     dry_run: bool,
+    store: Path | None,
     confirm: str,
     adopt: tuple[str, ...],
     accept_data_loss: tuple[str, ...],
@@ -133,7 +147,7 @@ def rollback(
     if dry_run:
         title = f"plan rollback {stack.name}"
         with session.running(options, session.ASKING, title, acts=False) as run:
-            then = stack.at_release(number or 0, run=run)
+            then = stack.at_release(number or 0, store=_opened(stack, store, run), run=run)
             made = then.plan(adopt=adopt, accept_data_loss=accept_data_loss, run=run)
         show(made, options)
         return 3 if made.blocked else 0
@@ -142,6 +156,7 @@ def rollback(
         with session.running(options, session.UP, f"rollback {stack.name}", acts=True) as run:
             return stack.rollback(
                 number or 0,
+                store=_opened(stack, store, run),
                 check=check,
                 confirm=confirm,
                 adopt=adopt,
@@ -159,6 +174,10 @@ def rollback(
         report = once(given)
     show(report, options)
     return 0
+
+
+def _opened(stack: Stack, directory: Path | None, run: Run) -> ReleaseStore:
+    return stack.store(run, directory=directory or "")
 
 
 for _group in (bundle, release):

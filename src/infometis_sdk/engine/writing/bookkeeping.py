@@ -64,13 +64,15 @@ def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inve
 
     """
     plan, earlier = job.plan, job.progress.earlier
+    # Elsewhere there may be Releases of a cluster that is gone; their numbers are not used again.
+    known = [r.number for store in materials.copies for r in store.releases(job.run).items]
     services = dict(materials.record.services)
     if plan.scope:
         chosen = {name: record for name, record in services.items() if name in plan.scope}
         services = {**latest(earlier), **chosen}
     release = attrs.evolve(
         materials.record,
-        number=max([inventory.release, *(r.number for r in earlier)], default=0) + 1,
+        number=max([inventory.release, *known, *(r.number for r in earlier)], default=0) + 1,
         status="pending",
         mixed=bool(plan.scope),
         stack_id=plan.stack_id,
@@ -87,7 +89,8 @@ def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inve
             secret: {"from": dict(keys) or "generated"} for secret, keys in plan.credentials.items()
         },
     )
-    _store(job, writer).add(release, materials.bundle, job.run)
+    for store in (*materials.copies, _store(job, writer)):
+        store.add(release, materials.bundle, job.run)
     job.progress.release = release
 
 
@@ -115,17 +118,16 @@ def close_release(job: Job, writer: Writer, materials: Materials, status: str) -
     )
     progress.release = release
     try:
-        store.save(release, run)
+        earlier = () if failed else progress.earlier
+        ended = [_ended(old) for old in earlier]
+        changed = [new for new, old in zip(ended, earlier, strict=True) if new != old]
+        for each in (store, *materials.copies):
+            for one in (release, *changed):
+                each.save(one, run)
         if failed:
             return
-        earlier = []
-        for old in progress.earlier:
-            ended = _ended(old)
-            if ended != old:
-                store.save(ended, run)
-            earlier.append(ended)
-        gone = [old.number for old in outdated((*earlier, release), materials.kept)]
-        if gone or release.bundle_digest != _last_bundle(earlier):
+        gone = [old.number for old in outdated((*ended, release), materials.kept)]
+        if gone or release.bundle_digest != _last_bundle(ended):
             store.remove(gone, run)
     except InfometisError as error:
         progress.warnings.append(f"the release's end could not be recorded: {error.message}")

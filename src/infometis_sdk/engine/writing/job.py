@@ -16,6 +16,7 @@ from infometis_sdk.model.report import Outcome
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.stack import BoundCredential
 from infometis_sdk.ports.cluster import Cluster
+from infometis_sdk.ports.release_store import ReleaseStore
 
 __all__ = ("REMOVING", "Job", "Materials", "Progress", "skipped")
 
@@ -35,6 +36,7 @@ class Materials:
         record: what the Release will say beside what the plan says.
         bundle: what is deployed, for the store; ``None`` where it may not be kept.
         kept: how many Releases the cluster keeps.
+        copies: stores besides the cluster that get every Release; they keep all.
 
     """
 
@@ -46,6 +48,7 @@ class Materials:
     record: Release = field(factory=lambda: Release(number=0, status="pending"))
     bundle: Bundle | None = None
     kept: int = 10
+    copies: tuple[ReleaseStore, ...] = field(default=(), converter=tuple[ReleaseStore, ...])
 
 
 @define
