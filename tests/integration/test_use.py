@@ -16,7 +16,7 @@ from infometis_sdk._adapters.transport import Patience
 from infometis_sdk.engine.checks import run_checks
 from infometis_sdk.engine.forward import forward
 from infometis_sdk.engine.logs import logs
-from infometis_sdk.errors import NotFoundError, PlatformError
+from infometis_sdk.errors import NotFoundError, PlatformError, ProjectError
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
@@ -259,12 +259,13 @@ def test_unknown_names(stage: Stage) -> None:
     """A misspelt service or endpoint is an error with the nearest name."""
     stage.workload()
     run = Run.within(30)
-    with pytest.raises(NotFoundError) as service:
+    with pytest.raises(ProjectError) as service:
         logs(stage.cluster, stage.set(), "ap", run, simulated=False)
-    assert service.value.hint == "did you mean 'app'?"
-    with pytest.raises(NotFoundError) as endpoint:
+    assert service.value.faults[0].nearest == "app"
+    with pytest.raises(ProjectError) as endpoint:
         forward(stage.cluster, stage.set(), "app", run, simulated=False, endpoint="wbe")
-    assert endpoint.value.hint == "it has admin, web"
+    assert endpoint.value.faults[0].legal == "admin, web"
+    assert endpoint.value.faults[0].nearest == "web"
 
 
 def test_forward(stage: Stage) -> None:

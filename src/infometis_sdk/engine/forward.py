@@ -73,7 +73,8 @@ def forward(
 
     Raises:
         PlatformError: the pods are simulated, the port is taken, or nothing can forward here.
-        NotFoundError: no such service or endpoint, or no pod is ready.
+        ProjectError: no such service or endpoint.
+        NotFoundError: no pod is ready.
 
     Example:
         >>> with forward(cluster, manifests, "grafana", run, simulated=False) as opened:

@@ -85,7 +85,8 @@ def logs(
 
     Raises:
         PlatformError: the pods are simulated and have no logs, or nothing can follow here.
-        NotFoundError: no such service, pod or container.
+        ProjectError: no such service.
+        NotFoundError: no pod or container of that name.
 
     Example:
         >>> for line in logs(cluster, manifests, "kafka", run, simulated=False):  # doctest: +SKIP

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from attrs import frozen
 
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.readiness.verdict import condition
-from infometis_sdk.errors import NotFoundError, PlatformError
+from infometis_sdk.errors import NotFoundError, PlatformError, ProjectError
+from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
 
 if TYPE_CHECKING:
@@ -58,24 +59,25 @@ def check_service(manifests: ManifestSet, service: str) -> None:
     """Raise where the stack has no such service.
 
     Raises:
-        NotFoundError: there is none; the hint names the nearest.
+        ProjectError: there is none; the nearest is named.
 
     """
     names = sorted({m.service for m in manifests.manifests if m.service})
-    if service in names:
-        return
-    near = nearest(service, names)
-    msg = f"stack {manifests.stack_id} has no service {service!r}"
-    raise NotFoundError(
-        msg, hint=f"did you mean {near!r}?" if near else f"it has {', '.join(names) or 'none'}"
-    )
+    if service not in names:
+        msg = f"there is no service {service!r}"
+        raise _unknown(msg, service, names)
+
+
+def _unknown(message: str, name: str, known: Collection[str]) -> ProjectError:
+    legal = ", ".join(known) or "none"
+    return ProjectError((Fault(message=message, legal=legal, nearest=nearest(name, known)),))
 
 
 def find_endpoint(manifests: ManifestSet, service: str, name: str) -> tuple[str, Endpoint]:
     """Return an endpoint of a service with its name; the first one when none is named.
 
     Raises:
-        NotFoundError: no such service or endpoint.
+        ProjectError: no such service or endpoint.
 
     """
     check_service(manifests, service)
@@ -87,8 +89,9 @@ def find_endpoint(manifests: ManifestSet, service: str, name: str) -> tuple[str,
         return first, known[first]
     if name in known:
         return name, known[name]
-    msg = f"service {service} has no endpoint {name!r}" if name else f"service {service} has none"
-    raise NotFoundError(msg, hint=f"it has {', '.join(known) or 'no endpoints'}")
+    what = f"endpoint {name!r}" if name else "endpoint"
+    msg = f"service {service!r} has no {what}"
+    raise _unknown(msg, name, known)
 
 
 def pods_of_service(
