@@ -56,8 +56,8 @@ class Source:
 
     @property
     def file(self) -> str:
-        """The name of the file."""
-        return self.url.rpartition("/")[2]
+        """The name of the file, as lists of checksums have it."""
+        return urllib.parse.unquote(self.url.rpartition("/")[2])
 
 
 class Downloads:
