@@ -8,23 +8,27 @@
             return lambda context: MyPlatform(MySettings(), context)
 
 Each test makes clusters of its own below a temporary directory and destroys them.
+Abilities are tested where the platform has them.
 """
 
 # ruff: noqa: S101, PLR2004 - these are tests, which ship so that others can subclass them
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from urllib.parse import urlsplit
 
+import attrs
 import pytest
 
-from infometis_sdk._adapters.kubernetes_api import open_cluster
 from infometis_sdk.errors import (
     CancelledError,
     DeadlineError,
@@ -33,8 +37,30 @@ from infometis_sdk.errors import (
 )
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import CancelToken, Event, Run
-from infometis_sdk.ports.cluster import Write
-from infometis_sdk.ports.platform import Access, Platform, PlatformContext, StartStop
+from infometis_sdk.ports.platform import (
+    Access,
+    AddOns,
+    ClusterBackup,
+    DryRun,
+    HostPorts,
+    LoadImages,
+    Platform,
+    PlatformContext,
+    PlatformStatus,
+    Preflight,
+    StartStop,
+    Upgrade,
+)
+from infometis_sdk.testing.looking import (
+    cluster_uid,
+    contents,
+    files,
+    get_note,
+    has_note,
+    put_note,
+    secrets_of,
+    servers_of,
+)
 
 __all__ = ("PlatformContract", "PlatformFactory", "cluster_uid", "get_note", "put_note")
 
@@ -43,6 +69,7 @@ PlatformFactory = Callable[[PlatformContext], Platform]
 _STATES = frozenset({"started", "progress", "finished", "failed", "skipped", "info"})
 _PHASES = frozenset({"absent", "stopped", "starting", "ready", "failed"})
 _CLAIMS = frozenset({"declared", "absent"})
+_LEVELS = frozenset({"ok", "warning", "error"})
 _USERS_FILE = b"apiVersion: v1\nkind: Config\ncurrent-context: mine\n"
 
 
@@ -57,8 +84,10 @@ class PlatformContract:
         patience: seconds in which a cluster must be there.
         quick: seconds in which an ``ensure`` of a running cluster, and ``status``, must return;
             generous, since a loaded machine is slow and not wrong.
-        owner: false for a platform that only reaches clusters of others: the cluster is there
-            before ``ensure``, and ``destroy`` must refuse and leave it alone.
+        owner: false for a platform that only reaches clusters of others: ``destroy`` then refuses,
+            or gives up the access alone, and the cluster lives on.
+        loopback: false where clusters are not on this machine; the API of one that is
+            must not be reachable from elsewhere.
 
     """
 
@@ -66,6 +95,7 @@ class PlatformContract:
     patience: ClassVar[float] = 300.0
     quick: ClassVar[float] = 10.0
     owner: ClassVar[bool] = True
+    loopback: ClassVar[bool] = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
         super().__init_subclass__(**kwargs)
@@ -83,8 +113,12 @@ class PlatformContract:
     def make(
         self, platform_factory: PlatformFactory, tmp_path: Path
     ) -> Iterator[Callable[[str], Platform]]:
-        """Make a platform for a cluster of that name; each is destroyed at the end."""
+        """Make a platform for a cluster of that name; each is destroyed at the end.
+
+        What else is in the folder, the settings' own files for instance, must stay as it is.
+        """
         made: list[Platform] = []
+        before = contents(tmp_path)
 
         def make(name: str = "contract") -> Platform:
             made.append(platform_factory(self._context(tmp_path, name)))
@@ -93,6 +127,11 @@ class PlatformContract:
         yield make
         for platform in made if self.owner else ():
             platform.destroy(Run.within(60))
+        after = contents(tmp_path)
+        assert {path: after.get(path) for path in before} == before
+        ours = tuple(str(tmp_path / name) for name in ("contract", "one", "other"))
+        made_elsewhere = [path for path in set(after) - set(before) if not path.startswith(ours)]
+        assert made_elsewhere == []
 
     @pytest.fixture(autouse=True)
     def users_kubeconfig(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -109,14 +148,41 @@ class PlatformContract:
     # ------------------------------------------------------------------ promises
 
     def test_nothing_before_ensure(self, make: Callable[..., Platform], tmp_path: Path) -> None:
-        """Where no cluster is, status and connect say so, and nothing at all is made."""
-        self._owners_only()
+        """Where no cluster is, status and connect say so, and looking makes nothing at all."""
         platform = make()
+        self._look(platform)
+        assert files(tmp_path / "contract") == []
+        if not self.owner and platform.status().phase == "ready":
+            assert cluster_uid(platform.connect())
+            return
         assert platform.status().phase == "absent"
         with pytest.raises(PlatformError):
             platform.connect()
         platform.destroy(Run.within(30))
-        assert _files(tmp_path / "contract") == []
+        assert files(tmp_path / "contract") == []
+
+    def test_what_is_said_beforehand(self, make: Callable[..., Platform]) -> None:
+        """Findings, steps, add-ons and ports are well formed, and the same when asked again."""
+        platform = make()
+        assert platform.owned is self.owner
+        assert set(platform.capabilities.values()) <= _CLAIMS
+        if isinstance(platform, Preflight):
+            for finding in platform.preflight():
+                assert finding.check
+                assert finding.level in _LEVELS
+                assert finding.cure or finding.level == "ok", finding
+        if isinstance(platform, DryRun):
+            assert self._steps(platform)
+            assert self._steps(platform) == self._steps(platform)
+        if isinstance(platform, AddOns):
+            objects = platform.add_ons()
+            assert objects == platform.add_ons()
+            for each in objects:
+                assert ObjectRef.of(each).name
+        if isinstance(platform, HostPorts):
+            ports = platform.host_ports()
+            assert ports == platform.host_ports()
+            assert all(0 < port < 65_536 for pair in ports.items() for port in pair)
 
     def test_ensure_gives_a_cluster(self, make: Callable[..., Platform], tmp_path: Path) -> None:
         """After ensure the API answers through a kubeconfig of our own that only we can read."""
@@ -124,21 +190,26 @@ class PlatformContract:
         events: list[Event] = []
         access = self._ensure(platform, emit=events.append)
         assert access.kubeconfig is not None
-        if self.owner:
-            assert access.kubeconfig.is_relative_to(tmp_path / "contract")
+        own = access.kubeconfig.is_relative_to(tmp_path / "contract")
+        assert own or not self.owner
+        if own:
             assert stat.S_IMODE(access.kubeconfig.stat().st_mode) == 0o600
             assert stat.S_IMODE((tmp_path / "contract").stat().st_mode) == 0o700
         assert cluster_uid(access)
         assert platform.connect() == access
-        began = time.monotonic()
-        status = platform.status()
-        assert time.monotonic() - began < self.quick
+        status = self._look(platform)
+        end = time.monotonic() + self.patience
+        while status.phase != "ready" and time.monotonic() < end:
+            status = self._look(platform)  # a loaded machine may not answer in time
         assert status.phase == "ready"
-        assert status.version.startswith("v1.")
+        assert status.version.startswith("v1.") or not (status.version or self.owner)
         assert status.simulated == access.simulated
-        assert set(platform.capabilities.values()) <= _CLAIMS
-        assert events
+        if isinstance(platform, DryRun):
+            assert self._steps(platform) == ()
+        assert events or not self.owner
+        secrets = secrets_of(access)
         for event in events:
+            assert not [each for each in secrets if each in f"{event.subject} {event.detail}"]
             assert event.name == event.name.lower()
             assert event.name
             assert event.state in _STATES
@@ -155,6 +226,17 @@ class PlatformContract:
         assert time.monotonic() - began < self.quick
         assert second == first
         assert cluster_uid(second) == uid
+        if self.owner and second.kubeconfig is not None:
+            # Whatever became of our file, the way in is there again.
+            second.kubeconfig.unlink()
+            third = self._ensure(make())
+            assert third == first
+            assert cluster_uid(third) == uid
+            assert stat.S_IMODE(second.kubeconfig.stat().st_mode) == 0o600
+        if self.owner and self.loopback:
+            hosts = {urlsplit(server).hostname for server in servers_of(second)}
+            assert hosts
+            assert hosts <= {"127.0.0.1", "localhost", "::1"}
 
     def test_destroy_leaves_nothing(self, make: Callable[..., Platform], tmp_path: Path) -> None:
         """Destroy removes every file, may be repeated, and what is made next is another cluster."""
@@ -162,24 +244,37 @@ class PlatformContract:
         platform = make()
         uid = cluster_uid(self._ensure(platform))
         platform.destroy(Run.within(60))
-        assert _files(tmp_path / "contract") == []
+        assert files(tmp_path / "contract") == []
         assert platform.status().phase == "absent"
         with pytest.raises(PlatformError):
             platform.connect()
         platform.destroy(Run.within(60))
         assert cluster_uid(self._ensure(platform)) != uid
 
-    def test_destroy_refuses_what_is_not_ours(self, make: Callable[..., Platform]) -> None:
-        """A platform that made no cluster removes none, and says so."""
+    def test_destroy_spares_what_is_not_ours(
+        self, make: Callable[..., Platform], tmp_path: Path
+    ) -> None:
+        """A platform that made no cluster removes none: it refuses, or gives up the access."""
         if self.owner:
             pytest.skip("the platform makes its clusters itself")
         platform = make()
         access = self._ensure(platform)
         uid = cluster_uid(access)
-        with pytest.raises(PlatformError):
+        assert access.kubeconfig is not None
+        kept = attrs.evolve(access, kubeconfig=Path(shutil.copy(access.kubeconfig, tmp_path / "k")))
+        try:
             platform.destroy(Run.within(60))
-        assert platform.status().phase == "ready"
-        assert cluster_uid(access) == uid
+        except PlatformError:
+            assert platform.status().phase == "ready"
+            assert cluster_uid(access) == uid
+        else:
+            assert platform.status().phase == "absent"
+            with pytest.raises(PlatformError):
+                platform.connect()
+            assert files(tmp_path / "contract") == []
+            platform.destroy(Run.within(60))
+        assert cluster_uid(kept) == uid
+        (tmp_path / "k").unlink()
 
     def test_stop_keeps_the_data(self, make: Callable[..., Platform]) -> None:
         """A stopped cluster says so and goes on with its data; stop and start may be repeated."""
@@ -223,24 +318,34 @@ class PlatformContract:
     def test_ensure_goes_on_after_an_abort(
         self, make: Callable[..., Platform], tmp_path: Path
     ) -> None:
-        """An ensure that ends at any of its events is one that the next ensure completes."""
-        for after in (1, 2, 4) if self.owner else (1, 2):
+        """An ensure that dies or is cancelled at any event is one that the next one completes."""
+        for after, end in ((1, "dies"), (2, "is cancelled"), (4, "dies")):
             seen: list[Event] = []
+            cancel = CancelToken()
 
-            def abort(event: Event, seen: list[Event] = seen, after: int = after) -> None:
+            def stop(
+                event: Event,
+                seen: list[Event] = seen,
+                after: int = after,
+                end: str = end,
+                cancel: CancelToken = cancel,
+            ) -> None:
                 seen.append(event)
-                if len(seen) == after:
+                if len(seen) == after and end == "dies":
                     raise _AbortedError
+                if len(seen) == after:
+                    cancel.cancel()
 
             platform = make()
-            with pytest.raises(_AbortedError):
-                platform.ensure(Run.within(self.patience, emit=abort))
+            # A platform that tells less than that has come to its end already.
+            with contextlib.suppress(_AbortedError, CancelledError):
+                platform.ensure(Run.within(self.patience, emit=stop, cancel=cancel))
             assert platform.status().phase in _PHASES
         assert cluster_uid(self._ensure(make()))
         if not self.owner:
             return
         make().destroy(Run.within(60))
-        assert _files(tmp_path / "contract") == []
+        assert files(tmp_path / "contract") == []
 
     def test_ensure_heeds_its_caller(self, make: Callable[..., Platform]) -> None:
         """A cancelled or timed-out ensure ends within seconds with the error that says so."""
@@ -264,7 +369,71 @@ class PlatformContract:
         assert one.status().phase == "absent"
         assert cluster_uid(second) == uid
 
+    # ------------------------------------------------------------------ abilities
+
+    def test_images_that_are_not_there_are_named(self, make: Callable[..., Platform]) -> None:
+        """An image that cannot be loaded is an error that names it, never silence."""
+        platform = make()
+        if not isinstance(platform, LoadImages):
+            pytest.skip("the platform cannot load images")
+        name = "nowhere.invalid/nothing:1"
+        self._ensure(platform)
+        with pytest.raises(PlatformError, match=name):
+            platform.load_images([name], Run.within(60))
+
+    def test_upgrade_to_what_is_there_changes_nothing(self, make: Callable[..., Platform]) -> None:
+        """A cluster that has the version already stays as it is."""
+        platform = make()
+        if not isinstance(platform, Upgrade):
+            pytest.skip("the platform cannot upgrade")
+        uid = cluster_uid(self._ensure(platform))
+        version = platform.status().version
+        assert cluster_uid(platform.upgrade(Run.within(self.patience))) == uid
+        assert platform.status().version == version
+
+    def test_a_backup_brings_everything_back(
+        self, make: Callable[..., Platform], tmp_path: Path
+    ) -> None:
+        """What was there at the backup is there again, what came later is gone."""
+        platform = make()
+        if not isinstance(platform, ClusterBackup):
+            pytest.skip("the platform cannot back up its cluster")
+        folder = tmp_path / "other"
+        folder.mkdir()
+        access = self._ensure(platform)
+        uid = cluster_uid(access)
+        put_note(access, "before")
+        archive = platform.backup_cluster(folder, Run.within(self.patience))
+        assert archive.is_relative_to(folder)
+        assert stat.S_IMODE(archive.stat().st_mode) == 0o600
+        damaged = folder / "damaged"
+        damaged.write_bytes(archive.read_bytes()[:100])
+        with pytest.raises(PlatformError):
+            platform.restore_cluster(damaged, Run.within(self.patience))
+        put_note(access, "later", name="later")
+        access = platform.restore_cluster(archive, Run.within(self.patience))
+        assert cluster_uid(access) == uid
+        assert get_note(access) == "before"
+        assert not has_note(access, "later")
+
     # ------------------------------------------------------------------ helpers
+
+    def _look(self, platform: Platform) -> PlatformStatus:
+        """Ask all that must change nothing; the answers come within their time."""
+        began = time.monotonic()
+        status = platform.status()
+        assert time.monotonic() - began < self.quick
+        assert status.phase in _PHASES
+        if isinstance(platform, Preflight):
+            platform.preflight()
+        if isinstance(platform, DryRun):
+            self._steps(platform)
+        return status
+
+    def _steps(self, platform: DryRun) -> tuple[str, ...]:
+        steps = platform.steps()
+        assert all(step == step.strip() and "\n" not in step for step in steps)
+        return steps
 
     def _owners_only(self) -> None:
         if not self.owner:
@@ -284,42 +453,3 @@ class PlatformContract:
             if os.environ.get("CI") or os.environ.get("INFOMETIS_REQUIRE_EMBEDDED") == "1":
                 raise
             pytest.skip(str(error))
-
-
-def _files(folder: Path) -> list[str]:
-    return sorted(str(each) for each in folder.rglob("*")) if folder.exists() else []
-
-
-def cluster_uid(access: Access) -> str:
-    """Return what names the cluster for ever: the UID of its namespace ``kube-system``."""
-    found = _get(access, ObjectRef(api_version="v1", kind="Namespace", name="kube-system"))
-    return str(found["metadata"]["uid"])
-
-
-_NOTE = ObjectRef(api_version="v1", kind="ConfigMap", namespace="default", name="platform-contract")
-
-
-def put_note(access: Access, text: str) -> None:
-    """Leave something in the cluster that must survive."""
-    cluster = open_cluster(access)
-    body = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": _NOTE.name},
-        "data": {"note": text},
-    }
-    cluster.write(Write(verb="create", ref=_NOTE, body=body), Run.within(10))
-    cluster.close()
-
-
-def get_note(access: Access) -> str:
-    """Read what :func:`put_note` left."""
-    return str(_get(access, _NOTE)["data"]["note"])
-
-
-def _get(access: Access, ref: ObjectRef) -> Mapping[str, Any]:
-    cluster = open_cluster(access)
-    found = cluster.get(ref, Run.within(10))
-    cluster.close()
-    assert found is not None, f"{ref} is not there"
-    return found

@@ -97,6 +97,11 @@ class EmbeddedPlatform(Platform):
         run.emit(Event(name="destroy cluster", subject=self._context.cluster, state="finished"))
 
     @property
+    def owned(self) -> bool:
+        """The cluster is ours; see :attr:`Platform.owned`."""
+        return True
+
+    @property
     def capabilities(self) -> Mapping[str, str]:
         """What the cluster can do; see :attr:`Platform.capabilities`."""
         return {
