@@ -27,6 +27,8 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 class TestHosts(PlatformContract):
     """One host a cluster, over a genuine SSH connection."""
 
+    loopback = False
+
     @pytest.fixture
     def platform_factory(self, hosts: Site) -> PlatformFactory:
         """Give each cluster a machine of its own; the second one has another."""

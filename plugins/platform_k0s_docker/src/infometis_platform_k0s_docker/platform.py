@@ -122,6 +122,11 @@ class K0sDockerPlatform(Platform):
             shutil.rmtree(self._folder)
 
     @property
+    def owned(self) -> bool:
+        """The cluster is ours; see :attr:`Platform.owned`."""
+        return True
+
+    @property
     def capabilities(self) -> Mapping[str, str]:
         """What the cluster can do; see :attr:`Platform.capabilities`."""
         return {

@@ -117,6 +117,11 @@ class K0sHostPlatform(Platform):
         run.emit(Event(name="destroy cluster", subject=name, state="finished"))
 
     @property
+    def owned(self) -> bool:
+        """The cluster is ours; see :attr:`Platform.owned`."""
+        return True
+
+    @property
     def capabilities(self) -> Mapping[str, str]:
         """What the cluster can do; see :attr:`Platform.capabilities`."""
         settings = self._cluster.settings
