@@ -74,7 +74,9 @@ class Keeper:
             return
         if not Path(f"/sys/class/net/{self._name}").exists():
             self._make_bridge()
-        (self._root / "pid").unlink(missing_ok=True)  # pids of the last life mean nothing now
+        # As after a boot of the machine: what lies in /run is gone, and its pids mean nothing.
+        (self._root / "pid").unlink(missing_ok=True)
+        shutil.rmtree(self._root / "exec", ignore_errors=True)
         self._log = (self._root / "log").open("ab")
         self._process = subprocess.Popen(
             self._command(), stdin=subprocess.DEVNULL, stdout=self._log, stderr=self._log

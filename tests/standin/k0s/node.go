@@ -218,6 +218,8 @@ func runNode(f flags, c config, kubeconfig string, all *children, taint bool, re
 		<-stop // see the entry point of the image: without its fix-ups the node never gets ready
 		return nil
 	}
+	// KWOK would wait until the lease of its last life runs out; a kubelet does not
+	_, _ = door.raw("DELETE", "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/"+nodeName(), nil)
 	if err := all.start("kwok", "--config="+stages, "--kubeconfig="+path, "--manage-all-nodes=false",
 		"--manage-single-node="+nodeName(), "--node-lease-duration-seconds=40", "--cidr="+c.podCIDR, "--node-ip="+firstAddress()); err != nil {
 		return err

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import io
-import os
 import tarfile
 import time
 from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from attrs import frozen
 
 from infometis_platform_k0s_docker.shape import LABEL, SPEC, NodeShape
 from infometis_platform_k0s_docker.troubles import explained, explaining
+from infometis_platform_k0s_docker.where import docker_host, machine_of
 from infometis_sdk.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ def open_engine(host: str, timeout: float = _PATIENCE) -> Iterator[Engine]:
     """
     import docker
 
-    where, tls = _where(host)
+    where, tls = docker_host(host)
     with explaining("Docker cannot be used", where):
         client = docker.APIClient(base_url=where, version="auto", tls=tls, timeout=timeout)
     try:
@@ -102,24 +101,6 @@ def open_engine(host: str, timeout: float = _PATIENCE) -> Iterator[Engine]:
         yield engine
     finally:
         client.close()
-
-
-def _where(host: str) -> tuple[str, Any]:
-    """Return the address of Docker, and how to speak TLS to it."""
-    from docker.context import ContextAPI
-    from docker.utils import kwargs_from_env
-
-    if host:
-        return host, False
-    named = kwargs_from_env()
-    if named.get("base_url"):
-        return str(named["base_url"]), named.get("tls", False)
-    with explaining("the context of the docker program cannot be read"):
-        context = ContextAPI.get_context(os.environ.get("DOCKER_CONTEXT") or None)
-    if context is None:
-        msg = f"DOCKER_CONTEXT: there is no context {os.environ.get('DOCKER_CONTEXT')!r}"
-        raise PlatformError(msg, hint="'docker context ls' shows those that are there")
-    return str(context.Host or "unix:///var/run/docker.sock"), context.TLSConfig or False
 
 
 class Engine:
@@ -168,10 +149,7 @@ class Engine:
     @property
     def machine(self) -> str:
         """Name of the machine where Docker runs; empty where it is this one."""
-        if "://" not in self.host or self.host.startswith(("unix", "npipe")):
-            return ""
-        name = urlsplit(self.host).hostname or ""
-        return "" if name in ("localhost", "127.0.0.1", "::1") else name
+        return machine_of(self.host)
 
     # ------------------------------------------------------------------ containers
 

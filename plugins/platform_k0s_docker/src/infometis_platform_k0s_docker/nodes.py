@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from infometis_platform_k0s_docker.kubeconfig import rewritten
+from infometis_platform_k0s_docker.moments import seconds
 from infometis_platform_k0s_docker.ready import joined, wait_ready
 from infometis_platform_k0s_docker.shape import (
     DATA,
@@ -27,7 +28,7 @@ from infometis_sdk.machine import write_private
 from infometis_sdk.model.run import Event
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from infometis_platform_k0s_docker.engine import Engine, Found
@@ -157,6 +158,12 @@ class Nodes:
         finally:
             self.k0s(controller, "token", "invalidate", _token_id(token))
 
+    def stop(self) -> None:
+        """Stop all nodes, workers first: a node that ends tells the API so."""
+        for each in sorted(self.found().values(), key=_number, reverse=True):
+            self._run.check(f"stopping {each.name}")
+            self._engine.stop(each.id)
+
     def leave(self, name: str, controller: str) -> None:
         """Take a worker away: its pods move first, and its volumes go with it."""
         self._tell("remove node", name)
@@ -215,9 +222,20 @@ class Nodes:
                 msg = f"node {each.name} {self._engine.ending(each.id)}"
                 raise PlatformError(msg, hint=_cure(msg))
 
+    def started(self, names: Sequence[str]) -> dict[str, float]:
+        """Return when each node was started, in seconds since 1970."""
+        return {
+            name: seconds(str(self._engine.state_of(name).get("StartedAt", ""))) for name in names
+        }
+
     def wait(self, access: Access, names: Sequence[str]) -> None:
         """Wait until the API answers and the nodes are ready."""
-        wait_ready(access, names, self.check, self._plan.cluster, self._run)
+
+        def started() -> Mapping[str, float]:
+            self.check()
+            return self.started(names)
+
+        wait_ready(access, started, self._plan.cluster, self._run)
 
     def _check_free(self, name: str) -> None:
         for each in self._engine.containers(name=name):
@@ -228,6 +246,10 @@ class Nodes:
 
     def _tell(self, name: str, subject: str, detail: str = "") -> None:
         self._run.emit(Event(name=name, subject=subject, state="progress", detail=detail))
+
+
+def _number(found: Found) -> int:
+    return int(found.labels[LABEL + "node"])
 
 
 def _token_id(token: str) -> str:

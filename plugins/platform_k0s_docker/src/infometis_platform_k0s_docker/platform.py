@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
-import socket
-import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
+from infometis_platform_k0s_docker.backup import backup, restore
 from infometis_platform_k0s_docker.engine import open_engine
-from infometis_platform_k0s_docker.images import pin
-from infometis_platform_k0s_docker.nodes import Nodes
+from infometis_platform_k0s_docker.loading import export_images, load_images
+from infometis_platform_k0s_docker.making import Maker
 from infometis_platform_k0s_docker.plan import Plan
 from infometis_platform_k0s_docker.preflight import check_docker, check_machine, check_settings
 from infometis_platform_k0s_docker.ready import ask_api
-from infometis_platform_k0s_docker.shape import NodeShape, node_shape, ranges
+from infometis_platform_k0s_docker.shape import node_names
 from infometis_platform_k0s_docker.storage import storage
+from infometis_platform_k0s_docker.upgrading import upgrade
 from infometis_platform_k0s_docker.versions import K0sVersion
 from infometis_sdk.errors import InfometisError, PlatformError
 from infometis_sdk.machine import Machine, hold, private_folder
@@ -34,7 +30,8 @@ from infometis_sdk.ports.platform import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from infometis_platform_k0s_docker.engine import Engine, Found
     from infometis_platform_k0s_docker.settings import K0sDocker
@@ -75,16 +72,15 @@ class K0sDockerPlatform(Platform):
     def ensure(self, run: Run) -> Access:
         """Make the cluster, or start what is down; see :meth:`Platform.ensure`."""
         run.check(f"making cluster {self._context.cluster!r}")
-        with self._working(run) as engine:
+        with self._working(run) as maker:
             plan = Plan.read(self._folder)
-            if plan is not None:
-                self._check_unchanged(plan)
-                if plan.made and self._is_ready(engine, plan):
-                    return self._access()
-            else:
-                self._check_machine(engine)
-                plan = self._fresh().write(private_folder(self._folder))
-            return self._make(engine, plan, run)
+            if plan is None:
+                self._check_machine(maker.engine)
+                plan = maker.fresh(self._context.cluster).write(private_folder(self._folder))
+            maker.check_unchanged(plan)
+            if maker.is_ready(plan):
+                return maker.access(plan)
+            return maker.make(plan, run)
 
     def status(self) -> PlatformStatus:
         """Say how the cluster is; see :meth:`Platform.status`."""
@@ -93,11 +89,13 @@ class K0sDockerPlatform(Platform):
             if plan is None:
                 return PlatformStatus(phase="absent", detail="no cluster was made")
             with open_engine(self._settings.host, timeout=_LOOK) as engine:
-                found = Nodes(engine, plan, self._settings.listen, Run.within(_LOOK)).found()
+                nodes = self._maker(engine).nodes(plan, Run.within(_LOOK))
+                found = nodes.found()
+                since = nodes.started([name for name, each in found.items() if each.running])
         except InfometisError as error:
             return PlatformStatus(phase="failed", detail=error.message.splitlines()[0])
         version = K0sVersion.parse(plan.version).kubernetes
-        return self._judge(plan, found, version)
+        return self._judge(plan, found, since, version)
 
     def connect(self) -> Access:
         """Return the access to the cluster; see :meth:`Platform.connect`."""
@@ -117,7 +115,7 @@ class K0sDockerPlatform(Platform):
                 name = self._context.cluster
                 run.emit(Event(name="destroy cluster", subject=name, state="started"))
                 with open_engine(self._settings.host) as engine:
-                    remove_all(engine, plan, run)
+                    self._maker(engine).remove(plan, run)
                 run.emit(Event(name="destroy cluster", subject=name, state="finished"))
             shutil.rmtree(self._folder)
 
@@ -142,6 +140,41 @@ class K0sDockerPlatform(Platform):
 
     # ------------------------------------------------------------------ abilities
 
+    def steps(self) -> tuple[str, ...]:
+        """Say what ``ensure`` would do; see :class:`DryRun`."""
+        plan = Plan.read(self._folder)
+        with open_engine(self._settings.host, timeout=_CHECKS) as engine:
+            maker = self._maker(engine)
+            if plan is not None:
+                maker.check_unchanged(plan)
+            return tuple(maker.steps(plan))
+
+    def upgrade(self, run: Run) -> Access:
+        """Go to the version of the settings; see :class:`Upgrade`."""
+        with self._working(run) as maker:
+            return upgrade(maker, self._existing("upgrade"), run)
+
+    def load_images(self, images: Sequence[str | Path], run: Run) -> None:
+        """Put images on every node; see :class:`LoadImages`."""
+        with self._working(run) as maker:
+            plan = self._existing("load images into")
+            load_images(maker.nodes(plan, run), maker.engine, images, run)
+
+    def export_images(self, images: Sequence[str], folder: Path, run: Run) -> tuple[Path, ...]:
+        """Write images of Docker into a folder, for a machine without a network."""
+        with open_engine(self._settings.host) as engine:
+            return export_images(engine, images, folder, run)
+
+    def backup_cluster(self, folder: Path, run: Run) -> Path:
+        """Keep the state of the control plane; see :class:`ClusterBackup`."""
+        with self._working(run) as maker:
+            return backup(maker, self._existing("back up"), folder, run)
+
+    def restore_cluster(self, archive: Path, run: Run) -> Access:
+        """Bring the cluster back as it was; see :class:`ClusterBackup`."""
+        with self._working(run) as maker:
+            return restore(maker, self._existing("restore"), archive, run)
+
     def preflight(self) -> tuple[Finding, ...]:
         """Look at this machine; see :class:`Preflight`."""
         try:
@@ -152,14 +185,10 @@ class K0sDockerPlatform(Platform):
 
     def stop(self, run: Run) -> None:
         """Pause the cluster; its data stays."""
-        with self._working(run) as engine:
+        with self._working(run) as maker:
             plan = self._existing("stop")
             run.emit(Event(name="stop cluster", subject=plan.cluster, state="started"))
-            found = Nodes(engine, plan, self._settings.listen, run).found()
-            # workers first: a node that ends tells the API so
-            for each in sorted(found.values(), key=lambda each: each.name, reverse=True):
-                run.check(f"stopping {each.name}")
-                engine.stop(each.id)
+            maker.nodes(plan, run).stop()
             run.emit(Event(name="stop cluster", subject=plan.cluster, state="finished"))
 
     def start(self, run: Run) -> Access:
@@ -177,8 +206,11 @@ class K0sDockerPlatform(Platform):
 
     # ------------------------------------------------------------------ what is there
 
+    def _maker(self, engine: Engine) -> Maker:
+        return Maker(engine, self._settings, self._folder, self._environ)
+
     @contextmanager
-    def _working(self, run: Run) -> Iterator[Engine]:
+    def _working(self, run: Run) -> Iterator[Maker]:
         """Hold the lock of this cluster and a connection to Docker."""
         fresh = not self._folder.exists()
         try:
@@ -186,7 +218,7 @@ class K0sDockerPlatform(Platform):
                 hold(self._folder / "lock", run, self._context.cluster),
                 open_engine(self._settings.host) as engine,
             ):
-                yield engine
+                yield self._maker(engine)
         except PlatformError:
             if fresh and Plan.read(self._folder) is None:
                 shutil.rmtree(self._folder, ignore_errors=True)
@@ -202,42 +234,12 @@ class K0sDockerPlatform(Platform):
             raise PlatformError(msg, hint="make it with `infometis up`")
         return plan
 
-    def _check_unchanged(self, plan: Plan) -> None:
-        """Refuse settings that an existing cluster cannot take on."""
-        name, wanted = plan.cluster, self._settings
-        if plan.single != wanted.single:
-            was = "for one node for ever" if plan.single else "to have several nodes"
-            msg = f"nodes: cluster {name!r} was made {was}, and its store cannot change"
-            hint = "set it back, or destroy the cluster first; `growable: true` leaves room"
-            raise PlatformError(msg, hint=hint)
-        if K0sVersion.parse(plan.version) != K0sVersion.parse(wanted.version):
-            msg = f"version: cluster {name!r} runs {plan.version}, not {wanted.version}"
-            raise PlatformError(msg, hint="upgrade it, or set `version` back")
-        if wanted.network and plan.subnet and wanted.network != plan.subnet:
-            msg = f"network: cluster {name!r} was made in {plan.subnet}, not {wanted.network}"
-            raise PlatformError(msg, hint="set it back, or destroy the cluster first")
-
-    def _is_ready(self, engine: Engine, plan: Plan) -> bool:
-        """Whether nothing is to do."""
-        if not self._kubeconfig.exists():
-            return False
-        shapes = self._shapes(engine, plan)
-        nodes = Nodes(engine, plan, self._settings.listen, Run.within(_CHECKS))
-        found = nodes.found()
-        if found.keys() != {each.name for each in shapes}:
-            return False
-        for shape in shapes:
-            there = found[shape.name]
-            if not there.running or (there.spec, there.image) != (shape.spec, plan.image):
-                return False
-        try:
-            _, lacking = ask_api(self._access(), found, Run.within(2))
-        except InfometisError:
-            return False
-        return not lacking
-
-    def _judge(self, plan: Plan, found: Mapping[str, Found], version: str) -> PlatformStatus:
+    def _judge(
+        self, plan: Plan, found: Mapping[str, Found], since: Mapping[str, float], version: str
+    ) -> PlatformStatus:
+        wanted = node_names(plan.cluster, self._settings.nodes)
         parts = {name: each.state for name, each in sorted(found.items())}
+        parts |= {name: "removed" for name in wanted if name not in found}
         if not found:
             detail = "its containers were removed" if plan.made else "it was not finished"
             return PlatformStatus(phase="failed" if plan.made else "absent", detail=detail)
@@ -245,11 +247,12 @@ class K0sDockerPlatform(Platform):
         if len(down) == len(found):
             detail = "stopped; its data is kept"
             return PlatformStatus(phase="stopped", detail=detail, version=version, parts=parts)
+        down += [name for name in wanted if name not in found]
         if down:
-            detail = f"down: {', '.join(down)}; `infometis up` starts it again"
+            detail = f"down: {', '.join(down)}; `infometis up` brings it back"
             return PlatformStatus(phase="failed", detail=detail, version=version, parts=parts)
         try:
-            version, lacking = ask_api(self.connect(), found, Run.within(_LOOK))
+            version, lacking = ask_api(self.connect(), since, Run.within(_LOOK))
         except InfometisError as error:
             lacking = error.message.splitlines()[0]
         if lacking or not plan.made:
@@ -279,93 +282,3 @@ class K0sDockerPlatform(Platform):
             lines = (f"  - {each.check}: {each.detail}" for each in bad)
             msg = "\n".join(("this machine cannot run a cluster of k0s in Docker", *lines))
             raise PlatformError(msg, hint="; ".join(each.cure for each in bad if each.cure))
-
-    # ------------------------------------------------------------------ steps
-
-    def _fresh(self) -> Plan:
-        settings = self._settings
-        return Plan(
-            cluster=self._context.cluster,
-            id=secrets.token_hex(8),
-            version=settings.version,
-            reference=settings.reference,
-            single=settings.single,
-            api_port=settings.api_port or _free_port(settings.listen),
-            subnet=settings.network,
-        )
-
-    def _shapes(self, engine: Engine, plan: Plan) -> tuple[NodeShape, ...]:
-        options = [str(each) for each in engine.info().get("SecurityOptions") or ()]
-        files = {path: Path(path).expanduser().read_bytes() for path in self._settings.ca_files}
-        return tuple(
-            node_shape(
-                self._settings,
-                plan,
-                number,
-                environ=self._environ,
-                authorities=files,
-                apparmor=any("name=apparmor" in each for each in options),
-            )
-            for number in range(self._settings.nodes)
-        )
-
-    def _make(self, engine: Engine, plan: Plan, run: Run) -> Access:
-        """Bring every part to what it shall be, from wherever an earlier try ended."""
-        began = time.monotonic()
-        run.emit(Event(name="start cluster", subject=plan.cluster, state="started"))
-        plan = pin(engine, plan, self._settings.digest, run).write(self._folder)
-        nodes = Nodes(engine, plan, self._settings.listen, run)
-        plan = nodes.network(ranges(self._settings)).write(self._folder)
-        nodes = Nodes(engine, plan, self._settings.listen, run)
-        first, *workers = self._shapes(engine, plan)
-        self._check_data(engine, plan, first)
-        nodes.make(first)
-        nodes.start(first)
-        nodes.kubeconfig(first.name, self._server(engine, plan), self._kubeconfig)
-        nodes.wait(self._access(), [first.name])
-        for worker in workers:
-            nodes.make(worker)
-            nodes.join(worker, first.name, self._access())
-        names = [first.name, *(each.name for each in workers)]
-        for name in nodes.found().keys() - set(names):
-            nodes.leave(name, first.name)
-        nodes.wait(self._access(), names)
-        attrs.evolve(plan, made=True).write(self._folder)
-        seconds = f"{time.monotonic() - began:.0f} s"
-        run.emit(
-            Event(name="start cluster", subject=plan.cluster, state="finished", detail=seconds)
-        )
-        return self._access()
-
-    def _check_data(self, engine: Engine, plan: Plan, first: NodeShape) -> None:
-        """Refuse to start an empty cluster under the name of one whose data is gone."""
-        lost = [name for name in first.volumes if name not in engine.volumes(plan.id)]
-        if plan.made and lost and "data" in lost[0]:
-            msg = f"the volume {lost[0]} with the data of cluster {plan.cluster!r} was removed"
-            hint = "restore a backup of the cluster, or destroy it and make it anew, without data"
-            raise PlatformError(msg, hint=hint)
-
-    def _server(self, engine: Engine, plan: Plan) -> str:
-        listen = self._settings.listen
-        host = engine.machine or ("127.0.0.1" if listen == "0.0.0.0" else listen)  # noqa: S104 - compared
-        return f"https://{host}:{plan.api_port}"
-
-
-def remove_all(engine: Engine, plan: Plan, run: Run) -> None:
-    """Remove what carries the ID of a cluster, and nothing else."""
-    for each in engine.containers(cluster=plan.id):
-        run.check(f"removing {each.name}")
-        engine.remove(each.id)
-    for name in engine.volumes(plan.id):
-        engine.remove_volume(name)
-    for network in engine.networks_of(plan.id):
-        engine.remove_network(network)
-
-
-def _free_port(listen: str) -> int:
-    with socket.socket() as probe:
-        try:
-            probe.bind((listen, 0))
-        except OSError:  # Docker may be on another machine
-            probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

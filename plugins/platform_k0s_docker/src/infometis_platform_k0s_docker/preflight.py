@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from infometis_platform_k0s_docker.images import find_image
+from infometis_platform_k0s_docker.moments import seconds
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
@@ -38,7 +37,8 @@ def check_docker(engine: Engine, machine: Machine) -> Iterator[Finding]:
     if not engine.machine and root.is_absolute() and root.exists():
         # Elsewhere Docker lives in a machine of its own, whose disk we cannot see.
         yield machine.disk(root, gib=_GIB)
-    yield machine.clock(_seconds(info))
+    # where it does not tell, ours alone is judged
+    yield machine.clock(seconds(str(info.get("SystemTime") or "")) or None)
 
 
 def check_settings(
@@ -112,15 +112,3 @@ def _cgroup(info: Mapping[str, Any]) -> Finding:
         "'kernelCommandLine = cgroup_no_v1=all' below [wsl2] in .wslconfig; or have k0s do with v1 "
         "by `ignore_preflight: [cgroup]`",
     )
-
-
-def _seconds(info: Mapping[str, Any]) -> float:
-    """Return what the clock of Docker says; ours where it does not tell."""
-    said = str(info.get("SystemTime") or "")
-    try:
-        # Docker writes nanoseconds, and Python reads microseconds.
-        head, _, tail = said.partition(".")
-        zone = tail.lstrip("0123456789") if tail else ""
-        return datetime.fromisoformat((head + zone) if tail else head).timestamp()
-    except ValueError:
-        return time.time()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from infometis_platform_k0s_docker.moments import seconds
 from infometis_sdk import open_cluster
 from infometis_sdk.errors import ClusterError, DeadlineError
 from infometis_sdk.model.run import Event, Run
@@ -24,16 +25,17 @@ __all__ = ("ask_api", "joined", "wait_ready")
 _PAUSE = 0.3
 _ASK = 5.0  # seconds that one look may take
 _SYSTEM = "kube-system"
+_LEASES = "kube-node-lease"
 
 
 def ask_api(
-    access: Access, nodes: Collection[str], run: Run, *, system: bool = False
+    access: Access, nodes: Mapping[str, float], run: Run, *, system: bool = False
 ) -> tuple[str, str]:
     """Return the version of Kubernetes, and what the cluster lacks; nothing where it is ready.
 
     Args:
         access: to the API.
-        nodes: names of those that have to be ready.
+        nodes: names of those that have to be ready, and when each was started.
         run: deadline, events, cancel token.
         system: whether what k0s itself runs has to be ready too: DNS, network, metrics.
 
@@ -46,6 +48,10 @@ def ask_api(
     try:
         version = str(json.loads(cluster.read("/version", run))["gitVersion"])
         lacking = _nodes_lack(cluster.list("v1", "Node", run), nodes)
+        if not lacking:
+            lacking = _leases_lack(
+                cluster.list("coordination.k8s.io/v1", "Lease", run, namespace=_LEASES), nodes
+            )
         if not lacking and system:
             lacking = _system_lacks(
                 [
@@ -68,25 +74,25 @@ def joined(access: Access, run: Run) -> frozenset[str]:
 
 
 def wait_ready(
-    access: Access, nodes: Collection[str], check: Callable[[], None], name: str, run: Run
+    access: Access, started: Callable[[], Mapping[str, float]], name: str, run: Run
 ) -> None:
     """Wait until the API answers, the nodes are ready, and what k0s runs itself too.
 
     Args:
         access: to the API.
-        nodes: names of the nodes.
-        check: raises where waiting is in vain, such as where a container has ended.
+        started: tells when each node was started; it raises where waiting is in vain,
+            such as where a container has ended.
         name: of the cluster, for events.
         run: deadline, events, cancel token.
 
     Raises:
-        PlatformError: ``check`` raised it.
+        PlatformError: ``started`` raised it.
         DeadlineError: they are not ready in time; the message says what they lack.
 
     """
     said = "the API does not answer yet"
     while True:
-        check()
+        nodes = started()
         try:
             once = Run.within(run.remaining(_ASK), cancel=run.cancel)
             _, lacking = ask_api(access, nodes, once, system=True)
@@ -108,6 +114,19 @@ def _nodes_lack(found: Sequence[Mapping[str, Any]], wanted: Collection[str]) -> 
         return f"not joined yet: {', '.join(missing)}"
     waiting = sorted(name for name in wanted if not states[name])
     return f"not ready: {', '.join(waiting)}" if waiting else ""
+
+
+def _leases_lack(found: Sequence[Mapping[str, Any]], nodes: Mapping[str, float]) -> str:
+    """Say whose kubelet has not been heard of since its start.
+
+    What the API says of a node is stored, and the last life's word is true for 40 seconds.
+    """
+    heard = {
+        str(each["metadata"]["name"]): seconds(str((each.get("spec") or {}).get("renewTime") or ""))
+        for each in found
+    }
+    silent = sorted(name for name, began in nodes.items() if heard.get(name, 0.0) < began)
+    return f"not heard of since the start: {', '.join(silent)}" if silent else ""
 
 
 def _is_ready(node: Mapping[str, Any]) -> bool:

@@ -31,6 +31,7 @@ __all__ = (
     "address_of",
     "labels",
     "network_name",
+    "node_names",
     "node_shape",
     "ranges",
     "volume_names",
@@ -43,6 +44,8 @@ CONFIG = "etc/k0s/k0s.yaml"  # where k0s reads it; what K0S_CONFIG names is read
 TOKEN = "etc/k0s/join-token"  # noqa: S105 - a path
 DATA = "/var/lib/k0s"
 _LOGS = "/var/log/pods"
+# Apart from the rest, so that a restore of the control plane leaves what pods wrote.
+_VOLUMES = "/var/lib/local-path"
 _PODS, _SERVICES = "10.244.0.0/16", "10.96.0.0/12"
 _LONGEST = 56  # of a host name there may be 63 letters, and the number of the node is one more part
 # All that k0s documents for a node that runs pods without --privileged.
@@ -107,11 +110,16 @@ def network_name(cluster: str) -> str:
     return stem(cluster)
 
 
+def node_names(cluster: str, count: int) -> tuple[str, ...]:
+    """Return the name of each node; the first holds the control plane."""
+    return tuple(f"{stem(cluster)}-{number}" for number in range(count))
+
+
 def volume_names(plan: Plan, number: int) -> Mapping[str, str]:
     """Return the name of each volume of a node, and where it is mounted."""
     name = f"{stem(plan.cluster)}-{number}"
     data = f"{name}-data" + (f"-{plan.data}" if number == 0 and plan.data else "")
-    return {data: DATA, f"{name}-logs": _LOGS}
+    return {data: DATA, f"{name}-logs": _LOGS, f"{name}-volumes": _VOLUMES}
 
 
 def address_of(subnet: str, number: int) -> str:
