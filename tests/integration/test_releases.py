@@ -22,6 +22,7 @@ from infometis_sdk.errors import (
     ApplyError,
     NotFoundError,
     PlanRefusedError,
+    ProjectError,
     RefusedError,
     StalePlanError,
     StoreError,
@@ -463,6 +464,66 @@ def test_a_saved_plan_is_not_recorded_as_something_else(site: Site) -> None:
     with pytest.raises(StalePlanError, match="core or its values"):
         site.stack(store_service(EXTRA="x"), memory="128Mi").apply(plan)
     assert site.stack(store_service(), memory="128Mi").apply(plan).release == 2
+
+
+def test_a_secret_in_plain_sight_stays_out_of_bundles(site: Site) -> None:
+    """What the project should not hold is not spread further; the report says what that costs."""
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "raw"},
+        "stringData": {"password": "geheim-und-lang"},
+    }
+    stack = site.stack(Service(name="raw", manifests=[secret]))
+    report = stack.up(wait=False, check=False)
+    assert report.apply is not None
+    assert "release 1 keeps no bundle" in "".join(report.apply.warnings)
+    assert site.bundles() == []
+    [release] = stack.releases().items
+    assert b"geheim" not in release.to_bytes()
+    with pytest.raises(StoreError, match="keeps no bundle"):
+        stack.at_release(1)
+    with pytest.raises(ProjectError, match="Secret/raw has its values in plain sight"):
+        stack.bundle()
+
+
+def test_a_directory_keeps_them_beyond_the_cluster(site: Site, tmp_path: Path) -> None:
+    """Copies of all Releases; where those of the cluster are gone, they lead back all the same."""
+    site.root = tmp_path
+    policies = Policies(releases=ReleasePolicy(keep=1, directory="kept"))
+    site.environment = attrs.evolve(site.environment, policies=policies)
+    for number in (1, 2, 3):
+        assert up(site.stack(store_service(f"1.{number}"))) == number
+    stack = site.stack(store_service("1.3"))
+    assert [r.number for r in stack.releases().items] == [3]
+    store = stack.store(directory=tmp_path / "kept")
+    known = store.releases(Run.within(30))
+    assert [(r.number, r.status) for r in known.items] == [
+        (1, "superseded"),
+        (2, "superseded"),
+        (3, "deployed"),
+    ]
+    assert known.items[2] == stack.release(3)
+    diff = stack.release_diff(1, 3, store=store)
+    assert not diff.same_bundle
+    found = {change.path: (change.a, change.b) for change in diff.changes}
+    assert found["images.main.tag"] == ("1.1", "1.3")
+    assert number_of(stack.rollback(1, store=store, check=False)) == 4
+    assert site.set()["spec"]["template"]["spec"]["containers"][0]["image"] == "demo/db:1.1"
+
+    # A full disk stops an apply before its first write.
+    before = site.versions()
+    kept = tmp_path / "kept" / site.id / "releases"
+    kept.rename(tmp_path / "aside")
+    kept.write_text("no directory")
+    with pytest.raises(StoreError, match="cannot be read"):
+        up(site.stack(store_service("1.5")))
+    assert site.versions() == before
+    # A new cluster does not begin again at 1 where the directory knows more.
+    kept.unlink()
+    (tmp_path / "aside").rename(kept)
+    stack.down(delete_data=True)
+    assert up(site.stack(store_service("1.5"))) == 5
 
 
 def test_large_records_are_split(site: Site) -> None:

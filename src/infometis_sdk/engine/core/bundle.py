@@ -22,9 +22,8 @@ from infometis_sdk.model.service import Service
 
 if TYPE_CHECKING:
     from infometis_sdk.model.environment import Environment
-    from infometis_sdk.model.stack import ComposedStack
 
-__all__ = ("build_bundle", "bundle_of", "overlay", "project_of")
+__all__ = ("build_bundle", "overlay", "project_of")
 
 Values = Mapping[str, Mapping[str, Any]]
 
@@ -33,7 +32,8 @@ def build_bundle(project: Project) -> Bundle:
     """Make the Bundle of a project; no environment and no cluster takes part in it.
 
     Raises:
-        ProjectError: every fault of the services and of the project's own values.
+        ProjectError: every fault of the services and of the project's own values;
+            or a raw Secret has its values in plain sight, which a Bundle would carry along.
 
     Example:
         >>> from infometis_sdk.model import Project, Service
@@ -41,6 +41,8 @@ def build_bundle(project: Project) -> Bundle:
         {'hello': ''}
 
     """
+    if exposed := _secrets_in(project):
+        raise ProjectError(exposed)
     return Bundle(
         project=project.name,
         project_id=project.id,
@@ -54,15 +56,6 @@ def build_bundle(project: Project) -> Bundle:
             for mode, values in project.modes.items()
             if (found := _others(project.services, values))
         },
-    )
-
-
-def bundle_of(stack: ComposedStack, project: Project) -> Bundle:
-    """Return the Bundle that a composed stack deploys; its id is the stack's core digest."""
-    return attrs.evolve(
-        build_bundle(attrs.evolve(project, services={}, values={}, modes={})),
-        services={c.name: _json(core_inputs(c, stack.lock)) for c in stack.services},
-        values=_others(project.services, project.values),
     )
 
 
@@ -132,6 +125,23 @@ def overlay(below: Any, final: Any) -> Any:  # noqa: ANN401 - JSON
         return final
     kept = {key: overlay(below.get(key), value) for key, value in final.items()}
     return {**kept, **{key: None for key in below if key not in final}}
+
+
+def _secrets_in(project: Project) -> tuple[Fault, ...]:
+    """Say which raw Secrets have their values in plain sight."""
+    return tuple(
+        Fault(
+            message=f"Secret/{obj['metadata']['name']} has its values in plain sight,"
+            " and a Bundle is read by many",
+            origin=service.origin,
+            path=f"services.{service.name}",
+            legal="a credential in service.yaml, or a Secret that somebody else makes",
+        )
+        for service in project.services.values()
+        for manifest in service.manifests
+        for obj in (manifest.get("items") or (manifest,))
+        if obj.get("kind") == "Secret" and (obj.get("data") or obj.get("stringData"))
+    )
 
 
 def _others(services: Mapping[str, Service], values: Values) -> dict[str, dict[str, Any]]:

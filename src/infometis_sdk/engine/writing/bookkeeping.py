@@ -92,6 +92,11 @@ def open_release(job: Job, writer: Writer, materials: Materials, inventory: Inve
     for store in (*materials.copies, _store(job, writer)):
         store.add(release, materials.bundle, job.run)
     job.progress.release = release
+    if materials.record.actor and materials.bundle is None:
+        job.progress.warnings.append(
+            f"release {release.number} keeps no bundle, since a Secret of the project has its "
+            "values in plain sight: nobody can return to it, or promote it"
+        )
 
 
 def close_release(job: Job, writer: Writer, materials: Materials, status: str) -> None:
