@@ -135,6 +135,7 @@ class K0sHostPlatform(Platform):
             "encrypted_transport": told(settings.encrypted_transport),
             "host_ports": "declared",
             "load_balancer": "absent",
+            "metrics": told(settings.metrics),
             "multi_node": told(len(workers) > 1),
             "network_policy_enforced": told(settings.network != "custom"),
             "pods_run": "declared",
