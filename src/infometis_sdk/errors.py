@@ -126,9 +126,13 @@ class ProjectError(InfometisError):
 
     def __init__(self, faults: Sequence[Fault], *, hint: str = "") -> None:
         self.faults = tuple(faults)
-        count = len(self.faults)
-        lines = [f"{count} fault{'s' if count != 1 else ''} found"]
-        lines.extend(f"  {fault}" for fault in self.faults)
+        errors = [fault for fault in self.faults if fault.level != "warning"]
+        warnings = [fault for fault in self.faults if fault.level == "warning"]
+        counts = [f"{len(errors)} fault{'s' if len(errors) != 1 else ''}"]
+        counts += [f"{len(warnings)} warning{'s' if len(warnings) > 1 else ''}"] if warnings else []
+        lines = [f"{' and '.join(counts)} found"]
+        lines += [f"  {fault}" for fault in errors]
+        lines += [f"  warning: {fault}" for fault in warnings]
         super().__init__("\n".join(lines), hint=hint)
 
 

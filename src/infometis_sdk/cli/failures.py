@@ -73,10 +73,10 @@ def of_error(error: InfometisError) -> Failure:
     if ref is not None:
         details["object"] = str(ref)
     faults = error.faults if isinstance(error, ProjectError) else ()
-    count = len(faults)
     return Failure(
         kind=type(error).__name__,
-        message=f"{count} fault{'s' if count != 1 else ''} found" if faults else error.message,
+        # The faults themselves are drawn one by one, below the line that counts them.
+        message=error.message.partition("\n")[0] if faults else error.message,
         hint=error.hint,
         exit_code=error.exit_code,
         faults=faults,
