@@ -24,7 +24,15 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 DOCS = Path(__file__).parents[2] / "docs"
-PAGES = ("tutorial/quickstart.md", "how-to/operate.md")
+PAGES = (
+    "tutorial/quickstart.md",
+    "how-to/operate.md",
+    "how-to/releases.md",
+    "how-to/guard.md",
+    "how-to/prove.md",
+    "how-to/compare.md",
+    "how-to/promote.md",
+)
 ID = "demo-k4x7nq"
 """What stands in the pages for the id that ``init`` drew."""
 
@@ -34,7 +42,14 @@ _VOLATILE = (
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:0"),
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ"), "TIME"),
     (re.compile(r"\b\d+\.\d s\b"), "N s"),
+    (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\+00:00)?"), "TIME"),
+    (re.compile(r"\b[\w-]+@[\w.-]+"), "WHO"),
+    (re.compile(r"\b[0-9a-f]{12}\b"), "0"),
+    (re.compile(r"\b\d+(\.\d)?[smh]( \d+s)? (?=of \d)"), "N "),
+    (re.compile(r"(?<= )(\d+m )?\d+s(?= )"), "N"),
     (re.compile(r"/[0-9a-f]{16}/"), "/0/"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UID"),
+    (re.compile(r"applyset-[\w-]{43}-v1"), "APPLYSET"),
     (re.compile(r" +"), " "),
 )
 _KUBECTL = Path(__file__).with_name("kubectl.py")
