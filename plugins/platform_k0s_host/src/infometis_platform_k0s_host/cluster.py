@@ -69,7 +69,13 @@ class HostCluster:
         failures |= self.converge(world, record, run, failures)
         access, answer = self.reach(world, run)
         self.await_nodes(world, answer, run, failures)
-        Record(uid=record.uid, hosts=tuple(world.facts)).write(self.files)
+        marked = [
+            name
+            for name in world.hosts
+            if (name in world.failures and name in record.hosts)
+            or (name in world.facts and world.facts[name].marker is not None)
+        ]
+        Record(uid=record.uid, hosts=tuple(marked)).write(self.files)
         if failures:
             hint = "the other hosts are as they should be; run it again when these are mended"
             raise HostsError(failures, of=len(world.hosts), hint=hint)
@@ -83,9 +89,8 @@ class HostCluster:
 
         """
         failures: dict[str, PlatformError] = {
-            name: error
+            name: _lost(error) if world.hosts[name].remove else error
             for name, error in world.failures.items()
-            if not world.hosts[name].remove or not world.hosts[name].controls
         }
         checks = check_hosts(self.settings, world.facts, self.name)
         for name, findings in checks.items():
@@ -237,3 +242,12 @@ def _refusal(name: str, errors: list[Finding]) -> HostError:
     words = "; ".join(each.detail for each in errors)
     cures = "; ".join(dict.fromkeys(each.cure for each in errors if each.cure))
     return HostError(f"{name}: {words}", host=name, hint=cures)
+
+
+def _lost(error: HostError) -> HostError:
+    """Return the error of a host that is to go and cannot be asked to clean itself."""
+    hint = (
+        f"{error.hint}; if it is gone for ever, delete it from `hosts`, and on a controller run "
+        "`k0s kubectl delete node NAME`, for a controller `k0s etcd leave --peer-address IP` too"
+    )
+    return HostError(error.message, host=error.host, hint=hint)

@@ -65,7 +65,7 @@ def privilege_fault(host: str, stderr: str) -> HostError | None:
 
 
 class Connection(ABC):
-    """One host, as commands reach it; safe to use from one thread at a time for each host.
+    """One host, as commands reach it; safe to share between threads.
 
     Attributes:
         name: how messages call the host.

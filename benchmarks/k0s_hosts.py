@@ -1,0 +1,96 @@
+"""Time `k0s-host` against the same done by hand over SSH, on one machine in one run.
+
+::
+
+    python -m benchmarks.k0s_hosts --repeat 3
+
+Needs root and what the tests of `k0s-host` need; ``INFOMETIS_K0S_BINARY`` names a genuine k0s.
+By hand is: copy the binary, install the service, start it, and ask every half a second
+until the API is ready and the node too; what a script of ten lines does.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.k0s_hosts import Site, site
+
+from infometis_sdk.model.run import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.machines import Machine
+
+_NODE = 'get node {} -o json | tr -d \' \\n\' | grep -q \'"status":"True","type":"Ready"\''
+
+
+def main() -> None:
+    """Measure and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--repeat", type=int, default=3, help="runs of each")
+    repeat = parser.parse_args().repeat
+    with tempfile.TemporaryDirectory() as folder:
+        for place in site(Path(folder)):
+            _measure(place, repeat)
+
+
+def _measure(place: Site, repeat: int) -> None:
+    machine = place.machine("bench")
+    settings = place.settings(place.host("bench", "controller+worker"))
+    platform = place.platform("bench", settings)
+    ours, hand, again, status = [], [], [], []
+    for _ in range(repeat):
+        hand.append(_timed(lambda: _by_hand(place, machine)))
+        _clean(machine)
+        ours.append(_timed(lambda: platform.ensure(Run.within(600))))
+        _timed(lambda: platform.ensure(Run.within(600)))
+        again.append(_timed(lambda: platform.ensure(Run.within(600))))
+        status.append(_timed(platform.status))
+        platform.destroy(Run.within(600))
+    base = statistics.median(hand)
+    print(f"{'':28} {'median':>8} {'by hand':>8}")
+    rows = (
+        ("by hand, node ready", hand),
+        ("ensure, node ready", ours),
+        ("ensure, nothing to do", again),
+        ("status", status),
+    )
+    for name, times in rows:
+        median = statistics.median(times)
+        print(f"{name:28} {median:7.2f}s {median / base:7.2f}x")
+
+
+def _timed(work: Callable[[], object]) -> float:
+    began = time.monotonic()
+    work()
+    return time.monotonic() - began
+
+
+def _by_hand(place: Site, machine: Machine) -> None:
+    with place.binary().open("rb") as binary:
+        argv = ["ssh", "-F", str(place.farm.config), machine.address]
+        copy = "cat >/usr/local/bin/k0s && chmod 755 /usr/local/bin/k0s"
+        subprocess.run([*argv, copy], stdin=binary, check=True)
+    machine.ssh(
+        "/usr/local/bin/k0s install controller --enable-worker --no-taints "
+        "--ignore-pre-flight-checks && service k0scontroller start >/dev/null"
+    )
+    for words in ("get --raw=/readyz", _NODE.format("bench")):
+        while machine.ssh(f"/usr/local/bin/k0s kubectl {words}", check=False).returncode:
+            time.sleep(0.5)
+
+
+def _clean(machine: Machine) -> None:
+    machine.ssh("service k0scontroller stop; /usr/local/bin/k0s reset; rm -f /usr/local/bin/k0s")
+    machine.ssh("rm -f /etc/init.d/k0s* /etc/rc?.d/*k0s*")
+
+
+if __name__ == "__main__":
+    main()
