@@ -167,7 +167,9 @@ def plan(
         items += [_renamed(item, renamed) for item in pruned.items]
         problems += [*pruned.problems, *refusals]
         kept, confirm = pruned.kept, pruned.confirm
-    unfinished = "" if scope else _unfinished(live, releases, manifests)
+    unfinished = "" if scope else _unfinished(live, releases)
+    if not scope and not unfinished and not items and releases:
+        unfinished = _unrecorded(releases[-1], manifests)
     if not uid and (items or unfinished):
         uid = cluster_uid(cluster, run)
     key = key_of(live.get(key_ref(manifests.stack_id, manifests.namespace)))
@@ -262,12 +264,10 @@ def _in_scope(manifests: ManifestSet, scope: tuple[str, ...]) -> ManifestSet:
     )
 
 
-def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet) -> str:
-    """Say what is left to be recorded although no object need change.
+def _unfinished(live: Live, releases: Sequence[Release]) -> str:
+    """Say what is left to be recorded of an apply that died after its last object, or failed.
 
-    That is an apply that died after its last object, or failed; a Release that somebody deleted;
-    one that was limited to some services; and a core that is another one, but renders to the very
-    same objects.
+    Also where somebody deleted its Release.
     """
     if releases and releases[-1].status not in ("deployed", "superseded"):
         return f"release {releases[-1].number} is {releases[-1].status}"
@@ -276,15 +276,17 @@ def _unfinished(live: Live, releases: Sequence[Release], manifests: ManifestSet)
     newest = releases[-1].number if releases else 0
     if live.inventory is not None and live.inventory.release > newest:
         return f"release {live.inventory.release} is gone from the cluster"
-    if releases and releases[-1].mixed:
-        return f"release {newest} is mixed, and this one would be whole"
-    return _unrecorded(releases[-1], manifests) if releases else ""
+    return ""
 
 
 def _unrecorded(newest: Release, manifests: ManifestSet) -> str:
-    """Say why the newest Release does not tell what would run, though it runs already."""
+    """Say why the newest Release does not tell what runs, though no object need change.
+
+    An apply was limited to some services, or another core or other values render to the very same
+    objects: a promotion and a proof go by what is recorded.
+    """
     if newest.mixed:
-        return f"release {newest.number} is mixed"
+        return f"release {newest.number} is mixed, and this one would be whole"
     if newest.bundle != manifests.digest:
         return f"release {newest.number} is of another bundle, {newest.bundle}"
     if record_digest(newest.services) != record_digest(records_of(manifests)):
