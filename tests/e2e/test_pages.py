@@ -44,11 +44,11 @@ _VOLATILE = (
     (re.compile(r"\b\d+\.\d s\b"), "N s"),
     (re.compile(r"\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\+00:00)?"), "TIME"),
     (re.compile(r"\b[\w-]+@[\w.-]+"), "WHO"),
+    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UID"),
     (re.compile(r"\b[0-9a-f]{12}\b"), "0"),
     (re.compile(r"\b\d+(\.\d)?[smh]( \d+s)? (?=of \d)"), "N "),
     (re.compile(r"(?<= )(\d+m )?\d+s(?= )"), "N"),
     (re.compile(r"/[0-9a-f]{16}/"), "/0/"),
-    (re.compile(r"\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b"), "UID"),
     (re.compile(r"applyset-[\w-]{43}-v1"), "APPLYSET"),
     (re.compile(r" +"), " "),
 )
