@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from infometis_sdk._adapters.existing import Existing
     from infometis_sdk._adapters.kubernetes_api import open_cluster
+    from infometis_sdk.engine.equivalence import prove_equivalent
     from infometis_sdk.model import (
         CancelToken,
         Environment,
         Event,
+        Measure,
         Plan,
+        Probe,
         Project,
         Run,
         SecretRef,
@@ -28,7 +31,9 @@ __all__ = (
     "Environment",
     "Event",
     "Existing",
+    "Measure",
     "Plan",
+    "Probe",
     "Project",
     "Run",
     "SecretRef",
@@ -36,6 +41,7 @@ __all__ = (
     "Stack",
     "Workspace",
     "open_cluster",
+    "prove_equivalent",
 )
 
 _HOMES = {
@@ -43,6 +49,7 @@ _HOMES = {
     "Stack": "infometis_sdk.workspace",
     "Workspace": "infometis_sdk.workspace",
     "open_cluster": "infometis_sdk._adapters.kubernetes_api",
+    "prove_equivalent": "infometis_sdk.engine.equivalence",
 }
 
 
