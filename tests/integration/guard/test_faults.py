@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import signal
@@ -176,6 +177,57 @@ def test_two_guards_one_leads(lab: Lab, guarding: Guarding) -> None:
     second.hears("healed", "ConfigMap/app-2")
     assert not second.said("healed", "ConfigMap/app-1")
     lab.settled(wanted)
+
+
+def test_clocks_apart(lab: Lab, guarding: Guarding) -> None:
+    """A leader whose clock is an hour late leads all the same, as long as its Lease moves.
+
+    How old a Lease is, is told by our own clock alone, never by the time that stands in it.
+    """
+    wanted = stack(lab)
+    lab.up(wanted)
+    ref = lab.ref("Lease", guard_lease(lab.name), "coordination.k8s.io/v1")
+    late = dt.datetime.now(dt.UTC) - dt.timedelta(hours=1)
+
+    def renewed(second: int) -> dict[str, Any]:
+        now = (late + dt.timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        spec = {
+            "holderIdentity": "elsewhere",
+            "leaseDurationSeconds": 6,
+            "acquireTime": now,
+            "renewTime": now,
+        }
+        meta = {"name": ref.name, "namespace": ref.namespace}
+        return {"apiVersion": ref.api_version, "kind": ref.kind, "metadata": meta, "spec": spec}
+
+    lab.write("create", renewed(0), "elsewhere")
+    guard = guarding(lab, wanted, term=6.0)
+    guard.until(lambda: guard.guard.state.idle == "another guard leads", "the guard to stand by")
+    for second in range(1, 5):
+        lab.patch(ref, renewed(second), "elsewhere")
+        assert not guard.said("leading")
+    meddle(lab, "app-1")
+    guard.hears("leading", condition="open")
+    guard.hears("healed", "ConfigMap/app-1")
+
+
+def test_a_reporting_guard_needs_no_right_to_write(lab: Lab, guarding: Guarding) -> None:
+    """Without the right to dry-run drift is found by comparing, and told with who and when."""
+    lab.as_guest()
+    wanted = lab.render(raw("app", config_map("app", a="1"), deployment("app")))
+    lab.up(wanted)
+    granted = rights(wanted, plural, lease=guard_lease(wanted.stack_id))
+    guest = lab.as_service_account(granted[lab.namespace])
+    assert not may(guest, "patch", "configmaps")
+    guard = guarding(guest, wanted, policy=DriftPolicy())
+    guard.hears("synced")
+    meddle(lab)
+    note = guard.hears("drift", "ConfigMap/app", path="data.a")
+    assert (note.manager, note.condition) == ("kubectl-edit", "open")
+    assert note.time
+    lab.kubectl("delete", "deployment", "app")
+    guard.hears("drift", "Deployment/app", path="")
+    assert not guard.said("watch lost")
 
 
 class Killer(FaultProxy):

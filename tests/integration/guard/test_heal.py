@@ -9,13 +9,18 @@ import pytest
 from tests.integration.engine.lab import config_map, deployment, raw, secret
 
 from infometis_sdk.engine.guarding import pacing
+from infometis_sdk.engine.heal import heal, plan_heal
+from infometis_sdk.engine.reading.named import observe_named
 from infometis_sdk.engine.reading.standing import read_standing
-from infometis_sdk.errors import StalePlanError
+from infometis_sdk.errors import SecretError, StalePlanError
 from infometis_sdk.model.environment import DriftPolicy
+from infometis_sdk.workspace.materials import materials
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab
     from tests.integration.guard.conftest import Guarding
+
+    from infometis_sdk.model.secret import Secret, SecretRef
 
 pytestmark = pytest.mark.integration
 
@@ -43,9 +48,12 @@ def test_what_drifts_is_brought_back(lab: Lab, guarding: Guarding) -> None:
     assert note.time
     assert guard.hears("healed", "ConfigMap/app").seconds > 0
     assert lab.must_get(ref)["data"] == {"level": "info"}
+    lab.patch(lab.ref("Secret", "token"), {"data": {"a": "aHVudGVyMg=="}}, "kubectl-edit")
+    guard.hears("healed", "Secret/token", path="data.a")
     lab.kubectl("delete", "secret", "token")
-    guard.hears("healed", "Secret/token")
-    assert "token" not in "".join(str(note.detail) for note in guard.notes)
+    guard.hears("healed", "Secret/token", path="")
+    said = "".join(map(repr, guard.notes))
+    assert not any(secret in said for secret in ("aHVudGVyMg", "hunter2", "MQ=="))
     lab.kubectl("label", "deployment", "app", "infometis.io/stack-")
     guard.hears("healed", "Deployment/app")
     lab.settled(wanted)
@@ -235,3 +243,24 @@ def test_foreign_additions_go_only_where_the_policy_says_so(lab: Lab, guarding: 
     removing = guarding(lab, attrs.evolve(wanted, environment=environment), policy=policy)
     removing.hears("healed", path="data.mine")
     assert lab.must_get(lab.ref("ConfigMap", "app"))["data"] == {"a": "1"}
+
+
+def test_a_heal_that_a_release_overtakes_writes_nothing(lab: Lab) -> None:
+    """What was planned for one Release is not written once another one is there."""
+    first = lab.render(raw("app", config_map("app", a="1"), config_map("b", a="1")))
+    lab.up(first)
+    lab.kubectl("delete", "configmap", "app")
+    chosen = tuple(m for m in first.manifests if m.ref.name == "app")
+    subset = attrs.evolve(first, manifests=chosen)
+    live = observe_named(lab.cluster, subset, lab.run())
+    plan = plan_heal(lab.cluster, subset, live, lab.run()).plan
+    assert [(item.action, item.state) for item in plan.items] == [("create", "drift")]
+    second = lab.render(raw("app", config_map("b", a="2")))
+    lab.up(second)
+
+    def source(ref: SecretRef) -> Secret:
+        raise SecretError(str(ref), reference=str(ref))
+
+    with pytest.raises(StalePlanError, match="release 2 is newer"):
+        heal(lab.cluster, plan, subset, materials(subset, None, source), lab.run(), release=1)
+    assert lab.get(lab.ref("ConfigMap", "app")) is None
