@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.project import Lock
     from infometis_sdk.model.stack import ComposedService
 
-__all__ = ("differing_inputs", "place", "text_of")
+__all__ = ("differing_inputs", "masked", "place", "text_of")
 
 _TEXTS = ("files", "templates")
 
@@ -38,6 +38,13 @@ def text_of(value: Any) -> str:  # noqa: ANN401 - JSON
 def place(origin: Origin) -> str:
     """Write layer, file and line of a value."""
     return f"{origin.layer}, {origin}" if origin.file else origin.layer
+
+
+def masked(key: tuple[str, str], path: str, value: Any) -> str:  # noqa: ANN401 - JSON
+    """Write a value of an object, known by kind and name, for people; never a secret."""
+    if key[0] == "Secret" and path.startswith(("data", "stringData")) and value:
+        return "(secret)"
+    return text_of(value)
 
 
 def differing_inputs(
