@@ -35,7 +35,20 @@ _PARTS = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler",
 _LIBEXEC = "usr/libexec/k0s-standin"
 _STAGES = Path("plugins/platform_embedded/src/infometis_platform_embedded/data/stages.yaml")
 _ROOT = Path(__file__).parents[2]
-_APPLETS = ("sh", "cat", "cp", "rm", "mkdir", "ls", "head", "sleep", "kill", "stat", "timeout")
+_APPLETS = (
+    "umount",
+    "sh",
+    "cat",
+    "cp",
+    "rm",
+    "mkdir",
+    "ls",
+    "head",
+    "sleep",
+    "stat",
+    "timeout",
+    "mount",
+)
 
 # What the entry point of the genuine image does that can be seen from outside: it takes the role
 # from the very words, and where they name no worker, pods do not work afterwards.

@@ -21,7 +21,7 @@ from infometis_platform_k0s_docker.once import run_once
 from infometis_platform_k0s_docker.shape import labels
 from infometis_platform_k0s_docker.tars import one_file
 from infometis_sdk.errors import PlatformError
-from infometis_sdk.machine import private_folder, write_private
+from infometis_sdk.machine import write_private
 from infometis_sdk.model.run import Event
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ def backup(maker: Maker, plan: Plan, folder: Path, run: Run) -> Path:
     nodes = maker.nodes(plan, run)
     first = maker.shapes(plan)[0].name
     name = f"{plan.cluster}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.tar.gz"
-    path = private_folder(folder) / name
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # one that is there keeps its mode
+    path = folder / name
     run.emit(Event(name="backup cluster", subject=plan.cluster, state="started"))
     engine = maker.engine
     engine.run_in(first, ["rm", "-rf", _PLACE], run)

@@ -137,6 +137,8 @@ def explaining(message: str, host: str = "") -> Iterator[None]:
     try:
         yield
     except (docker.errors.DockerException, requests.RequestException, OSError) as error:
+        if isinstance(error, docker.errors.APIError):  # Docker answered, and refuses
+            raise explained(message, str(error.explanation or error)) from error
         number = _number(error)
         if number in _ERRNO:
             text, cure = _ERRNO[number]
@@ -148,7 +150,7 @@ def explaining(message: str, host: str = "") -> Iterator[None]:
             text = f"{message}: the connection to Docker broke"
             hint = "if Docker was started anew, run this again to go on from here"
             raise PlatformError(text, hint=hint) from error
-        raise explained(message, str(getattr(error, "explanation", "") or error)) from error
+        raise explained(message, str(error)) from error
 
 
 def _number(error: BaseException) -> int:
