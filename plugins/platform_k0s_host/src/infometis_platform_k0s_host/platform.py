@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from infometis_platform_k0s_host.access import ask
+from infometis_platform_k0s_host.access import Answer, ask
 from infometis_platform_k0s_host.acting.keeping import keep, look_into
 from infometis_platform_k0s_host.acting.loading import load, saved
 from infometis_platform_k0s_host.acting.lock import locked
@@ -44,7 +44,8 @@ if TYPE_CHECKING:
 
 __all__ = ("K0sHostPlatform",)
 
-_GLANCE = 0.8  # seconds that a host has for an answer to `status`
+_GLANCE = 0.8  # seconds in which hosts and API answer `status`, if all is well
+_LOOK = 6.0
 
 
 class K0sHostPlatform(Platform):
@@ -68,14 +69,20 @@ class K0sHostPlatform(Platform):
         record = Record.read(self._cluster.files)
         world = World(self._cluster.settings, self._cluster.files.sockets if record else None)
         run = Run.within(60)
-        known = record is not None and self._cluster.files.kubeconfig.exists()
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            asked = (
-                beside.submit(ask, self._cluster.access(), run, seconds=_GLANCE) if known else None
-            )
-            world.look(run, patience=_GLANCE)
-            answer = asked.result() if asked is not None else None
+        answer = self._glance(world, run, _GLANCE)
+        if not (answer is not None and answer.ready) and (world.failures or answer is not None):
+            # Without the API all depends on the hosts; a busy one needs more than a glance.
+            answer = self._glance(world, run, _LOOK)
         return status_of(self._cluster.name, world, record, answer)
+
+    def _glance(self, world: World, run: Run, seconds: float) -> Answer | None:
+        """Ask hosts and API at once; the API only where there is a way to it."""
+        known = self._cluster.files.kubeconfig.exists()
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            access = self._cluster.access()
+            asked = beside.submit(ask, access, run, seconds=seconds) if known else None
+            world.look(run, patience=seconds)
+            return asked.result() if asked is not None else None
 
     def connect(self) -> Access:
         """Return the access to the cluster; see :meth:`Platform.connect`."""
