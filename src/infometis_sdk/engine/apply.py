@@ -174,15 +174,15 @@ def _same_cluster(job: Job) -> None:
 
 def _check_materials(plan: Plan, materials: Materials) -> None:
     """Refuse before the first write what would be missing in the middle, or recorded wrongly."""
-    if plan.record and plan.record != record_digest(materials.record.services):
-        msg = "the project's core or its values are others than when the plan was made"
-        raise StalePlanError(msg, hint="make the plan again and look at what changed")
     for item in plan.items:
         if item.ref.kind == "Secret" and item.action not in REMOVING:
             known = materials.secrets.get(item.ref.key)
             if known is None:
                 msg = f"the plan applies {item.ref}, but the project no longer renders it"
                 raise StalePlanError(msg, moved=(item.ref,), hint="make the plan again")
+    if plan.record and plan.record != record_digest(materials.record.services):
+        msg = "the project's core or its values are others than when the plan was made"
+        raise StalePlanError(msg, hint="make the plan again and look at what changed")
 
 
 def _is_home(item: PlanItem, plan: Plan) -> bool:

@@ -163,8 +163,11 @@ def test_another_value_of_a_secret_than_the_planned_one_is_refused(lab: Lab) -> 
     wanted = lab.render(raw("app", secret("token", a="second")))
     other = lab.render(raw("app", secret("token", a="third")))
     made = lab.plan(wanted)
-    with pytest.raises(StalePlanError, match="Secret/token"):
+    with pytest.raises(StalePlanError, match="core or its values are others"):
         lab.apply(made, other)
+    # Also where all else is as it was planned.
+    with pytest.raises(StalePlanError, match="Secret/token"):
+        lab.apply(made, attrs.evolve(wanted, manifests=other.manifests))
     assert lab.must_get(lab.ref("Secret", "token"))["data"] == {"a": "Zmlyc3Q="}
     lab.apply(made, wanted)
     lab.settled(wanted)
