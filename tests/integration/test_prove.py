@@ -251,6 +251,9 @@ def test_additions_by_anybody_are_foreign(pair: Pair) -> None:
     }
     assert not ws.prove("dev", "uat", strict=True).passed
 
+    restart = {"spec": {"template": {"metadata": {"annotations": {
+        "kubectl.kubernetes.io/restartedAt": "2026-01-01T00:00:00Z"}}}}}  # fmt: skip
+    pair.patch(pair.ref("Deployment", "apps/v1", "uat"), restart, manager="kubectl-rollout")
     allowed = Policies(
         drift=DriftPolicy(
             yield_to=[
@@ -262,7 +265,11 @@ def test_additions_by_anybody_are_foreign(pair: Pair) -> None:
     report = pair.workspace(policies=allowed).prove("dev", "uat", strict=True)
     assert report.verdict == "equal", str(report)
     assert set(told(report).values()) == {"yielded"}
-    assert len(report.yielded) == 2
+    assert {found.manager for found in report.yielded} == {
+        "kube-controller-manager",
+        "kubectl-edit",
+        "kubectl-rollout",
+    }
 
 
 def test_replicas_are_the_autoscalers(pair: Pair) -> None:

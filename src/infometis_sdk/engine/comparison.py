@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.noise import against_history, judge, ratio, summary
+from infometis_sdk.engine.noise import LEAST, against_history, judge, ratio, summary
 from infometis_sdk.model.comparison import BehaviourResult, Measure, MeasureResult, Samples
 
 if TYPE_CHECKING:
@@ -117,7 +117,10 @@ def _measure(
     values = [[m.value for m in side if m is not None] for side in sides]
     middle, low, high = ratio(values[0], values[1], confidence)
     samples = [summary(side) for side in values]
+    enough = min(map(len, values)) >= LEAST
     verdict = judge(low, high, better=first.better, tolerance=first.tolerance)
+    if not enough:
+        verdict = "unclear"
     return MeasureResult(
         probe=probe.name,
         measure=name,
@@ -135,8 +138,12 @@ def _measure(
             samples[1].median, earlier, better=first.better, tolerance=first.tolerance
         ),
         earlier=tuple(earlier),
-        detail="more rounds may tell" if verdict == "unclear" else "",
+        detail=_unclear(enough=enough) if verdict == "unclear" else "",
     )
+
+
+def _unclear(*, enough: bool) -> str:
+    return "more rounds may tell" if enough else f"fewer than {LEAST} rounds tell nothing"
 
 
 def _failed(base: MeasureResult, why: str) -> MeasureResult:

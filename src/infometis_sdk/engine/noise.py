@@ -16,10 +16,14 @@ from infometis_sdk.model.comparison import Samples
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ("CONFIDENCE", "EARLIER", "against_history", "judge", "ratio", "summary")
+__all__ = ("CONFIDENCE", "EARLIER", "LEAST", "against_history", "judge", "ratio", "summary")
 
 CONFIDENCE = 0.95
 """Of the intervals."""
+
+LEAST = 4
+"""With fewer values on a side no interval of ranks has that confidence: for n values each,
+n²/2 - 1.96 √(n²(2n+1)/12) must reach 1."""
 
 EARLIER = 5
 """So many earlier runs are needed before a new one is held against them."""
@@ -71,7 +75,7 @@ def ratio(
     left, right = len(a), len(b)
     z = statistics.NormalDist().inv_cdf((1 + confidence) / 2)
     rank = left * right / 2 - z * math.sqrt(left * right * (left + right + 1) / 12)
-    # With too few values no interval has the confidence; then the widest one is the honest one.
+    # With fewer than LEAST values the widest interval there is still promises too much.
     cut = max(0, math.floor(rank) - 1)
     return statistics.median(pairs), pairs[cut], pairs[-1 - cut]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
@@ -265,6 +265,10 @@ class EquivalenceReport(Report):
             ),
             footer=tuple(self._lines()),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain data for JSON and YAML, with whether it passed."""
+        return {**super().to_dict(), "passed": self.passed}
 
     def _lines(self) -> Iterator[str]:
         for side in (self.a, self.b):

@@ -38,6 +38,19 @@ DIGEST = "sha256:" + 64 * "1"
 PINNED = changed(
     KAFKA, images={"main": Image(repository="apache/kafka", tag="4.3.1", digest=DIGEST)}
 )
+PUBLISHED = changed(
+    PINNED,
+    parameters={
+        **PINNED.parameters,
+        "host": Parameter(
+            type="string",
+            default="localhost",
+            scope="border",
+            affects=(affects("ConfigMap", "kafka-config", "data[server.properties]", "host"),),
+        ),
+    },
+    files={"server.properties": PINNED.files["server.properties"] + "host={{ params.host }}\n"},
+)
 quick = settings(max_examples=25, deadline=None)
 
 
@@ -290,6 +303,7 @@ def values() -> st.SearchStrategy[dict[str, Any]]:
             "memory": st.integers(1, 64).map(lambda n: f"{n}Gi"),
             "tolerations": st.lists(st.just({"operator": "Exists"}), max_size=1),
             "storage_class": st.sampled_from(["fast", "slow"]),
+            "host": st.sampled_from(["a.example.com", "b.example.com"]),
         },
     )
 
@@ -297,9 +311,10 @@ def values() -> st.SearchStrategy[dict[str, Any]]:
 @quick
 @given(values(), values())
 def test_no_change_of_another_value_breaks_it(left: Any, right: Any) -> None:
-    """Scale and platform may be anything on both sides, and every difference has its parameter."""
+    """Scale, platform and border may be anything, and every difference has its parameter."""
     report = prove_equivalent(
-        stack(values={"kafka": left}), stack(name="uat", values={"kafka": right})
+        stack(PUBLISHED, values={"kafka": left}),
+        stack(PUBLISHED, "uat", values={"kafka": right}),
     )
     assert report.verdict == "equal"
     assert report.core == ()

@@ -134,9 +134,9 @@ def test_both_sides_take_turns(bench: Bench) -> None:
         called.append(stack.name)
         return Measure(100.0 if len(called) <= 2 else 10.0, "ms")
 
-    (found,) = bench.compare(probe, rounds=3, warm_up=1).measures
-    assert called == ["dev", "uat", "uat", "dev", "dev", "uat", "uat", "dev"]
-    assert found.a.values == found.b.values == (10.0, 10.0, 10.0)
+    (found,) = bench.compare(probe, rounds=4, warm_up=1).measures
+    assert called == ["dev", "uat", "uat", "dev", "dev", "uat", "uat", "dev", "dev", "uat"]
+    assert found.a.values == found.b.values == (10.0,) * 4
     assert found.verdict == "same"
 
 
@@ -225,8 +225,11 @@ def test_simulated_sides_are_named_and_not_measured(bench: Bench) -> None:
     assert report.passed
     assert "simulated: uat" in report.headline()
     api = Probe(name="api", function=probe, needs_containers=False)
-    report = bench.workspace(simulated="uat").compare("dev", "uat", probes=[api], rounds=1)
-    assert report.measures[0].verdict == "same"
+    report = bench.workspace(simulated="uat").compare("dev", "uat", probes=[api], rounds=3)
+    assert [(m.verdict, m.detail) for m in report.measures] == [
+        ("unclear", "fewer than 4 rounds tell nothing")
+    ]
+    assert called
 
 
 def test_checks_of_both_sides(bench: Bench) -> None:

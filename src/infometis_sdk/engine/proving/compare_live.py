@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.objects import paths
+from infometis_sdk.engine.objects import paths, podspec
 from infometis_sdk.engine.objects.containment import lacking, surplus
 from infometis_sdk.engine.objects.fieldset import Owner, display, ours, proven
 from infometis_sdk.engine.objects.marks import CREDENTIALS, DIGEST, manager_of
@@ -55,6 +55,7 @@ _FILLED = (("rules", "ClusterRole"), ("secrets", "ServiceAccount"), ("data", "Se
 _IN_ONE = ("k3s", "k0s")
 """Distributions that run all controllers in one program."""
 
+_RESTARTED = "kubectl.kubernetes.io/restartedAt"
 _QUIET = f"metadata.annotations[{DIGEST}]"
 _READERS = f"annotations[{CREDENTIALS}]"
 
@@ -138,6 +139,7 @@ class Comparison:
             )
         else:
             fields += self._foreign(manifest, sent, have)
+        fields += self._restarted(manifest, sent, have)
         unsure = not sure and bool(self._told_locally(sent, have))
         return Seen(manifest=manifest, wanted=sent, fields=tuple(fields), unsure=unsure)
 
@@ -211,6 +213,25 @@ class Comparison:
             path="spec.replicas",
             rendered=rendered,
             live=live,
+            manager=owner.label if owner else "",
+            time=owner.time if owner else "",
+        )
+
+    def _restarted(self, manifest: Manifest, sent: Object, have: Object) -> Iterator[LiveField]:
+        """Tell of a rollout that somebody restarted: that is left to whoever did it."""
+        noted, rendered = (
+            ((podspec.pod_metadata(dict(obj)) or {}).get("annotations") or {}).get(_RESTARTED)
+            for obj in (have, sent)
+        )
+        if noted is None or noted == rendered:
+            return
+        path = f"spec.template.metadata.annotations[{_RESTARTED}]"
+        owner = last_writer(have, path, self._manager)
+        yield self._field(
+            manifest,
+            "yielded",
+            path=path,
+            live=noted,
             manager=owner.label if owner else "",
             time=owner.time if owner else "",
         )
