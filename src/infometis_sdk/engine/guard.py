@@ -51,7 +51,6 @@ class Orders:
         desired: returns what the latest deployed Release wants, read anew for each Release.
         heal: carries out a plan, with the audit and the values of Secrets.
         say: takes each note, on the thread that runs the guard.
-        simulated: containers do not really run.
         term: seconds after which the Lease of a leader that is gone is free.
 
     """
@@ -62,7 +61,6 @@ class Orders:
     desired: Callable[[Standing, Run], ManifestSet]
     heal: Healer
     say: Callable[[GuardNote], None]
-    simulated: bool = False
     term: float = TERM
 
 
@@ -173,19 +171,18 @@ class Guard:
                 heal=orders.heal,
                 say=self._say,
                 leading=lambda: lease.held,
-                simulated=orders.simulated,
             )
         )
         self._conditions.doubt()
-        self._idle(standing.idle)
+        self._idle(standing.idle, expected=standing.expected)
         with Sentries(orders.cluster, run) as sentries, token.waking(sentries.wake):
             self._patrol.run(sentries, run)
 
-    def _idle(self, why: str) -> None:
+    def _idle(self, why: str, *, expected: bool = False) -> None:
         """Say once why nothing is healed, and once that it is over."""
         self._state = GuardState(leading=True, idle=why)
         condition = "open" if why else "closed"
-        level = "warning" if why else "info"
+        level = "warning" if why and not expected else "info"
         self._say(GuardNote(name="idle", level=level, condition=condition, detail=why))
 
     def _say(self, note: GuardNote) -> None:

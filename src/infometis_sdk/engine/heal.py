@@ -30,6 +30,7 @@ from infometis_sdk.engine.writing.lease import PATIENCE, Writer
 from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import PlanRefusedError, StalePlanError
 from infometis_sdk.model.plan import Plan, PlanItem
+from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport
 
 if TYPE_CHECKING:
@@ -110,6 +111,8 @@ def plan_heal(
         manifest, obj = pair
         have = live.get(manifest.ref)
         run.check("planning")
+        if lost := _lost_credentials(manifest, manifests.namespace, live):
+            return lost
         sent = without_scaled_replicas(
             obj, have, scene.manager, autoscaled=manifest.ref.key in scope.scaled
         )
@@ -161,6 +164,19 @@ def _sparing(scene: Scene, paths: Collection[str]) -> Scene:
     drift = attrs.evolve(drift, yield_to=(*drift.yield_to, *triples))
     environment = attrs.evolve(environment, policies=attrs.evolve(policies, drift=drift))
     return attrs.evolve(scene, manifests=attrs.evolve(scene.manifests, environment=environment))
+
+
+def _lost_credentials(manifest: Manifest, namespace: str, live: Live) -> str:
+    """Say which credentials that the pods read are gone: without them they must not restart."""
+    gone = [
+        f"Secret/{name}"
+        for name in manifest.reads
+        if live.get(ObjectRef(api_version="v1", kind="Secret", namespace=namespace, name=name))
+        is None
+    ]
+    if not gone:
+        return ""
+    return f"it reads {', '.join(gone)}, which is gone; put it back, or run an apply"
 
 
 def _healable(item: PlanItem | None) -> PlanItem | str:

@@ -142,7 +142,6 @@ def guard_stack(
     say: Callable[[GuardNote], None],
     at: Callable[[Standing, Run], Stack],
     listen: str = "",
-    simulated: bool = False,
 ) -> None:
     """Guard a stack until the run is cancelled.
 
@@ -153,7 +152,6 @@ def guard_stack(
         say: takes each note.
         at: returns the stack as the latest Release deployed it.
         listen: ``host:port`` for metrics and health; empty for none.
-        simulated: containers do not really run.
 
     """
     from infometis_sdk.engine.compose import home_namespace
@@ -187,7 +185,6 @@ def guard_stack(
             desired=desired,
             heal=healer,
             say=tell,
-            simulated=simulated,
         )
     )
     with ExitStack() as open_:

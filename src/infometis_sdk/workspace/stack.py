@@ -696,7 +696,6 @@ class Stack:
             say=say,
             at=lambda standing, run: deployed(self, standing, run),
             listen=listen,
-            simulated=self._simulated,
         )
 
     def checks(

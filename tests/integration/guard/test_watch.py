@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 import trustme
 from tests.integration.engine.lab import deployment, raw
+from tests.integration.engine.test_credentials import READER
 
 from infometis_sdk.engine.guarding import rollouts
+from infometis_sdk.model.service import Credential, Service
 
 if TYPE_CHECKING:
     from tests.integration.engine.lab import Lab
@@ -63,3 +65,36 @@ def test_a_certificate_that_runs_out_is_told(lab: Lab, guarding: Guarding) -> No
     guard.wanted = renewed
     lab.up(renewed)
     guard.hears("certificate expiring", "Secret/tls", condition="closed")
+
+
+def test_a_lost_credential_restarts_nothing(lab: Lab, guarding: Guarding) -> None:
+    """Where a credential's Secret is gone, its readers are left running, and it is told.
+
+    A changed one is read anew by its readers, as an apply would have it.
+    """
+    service = Service(
+        name="vault",
+        credentials={"admin": Credential(username="root")},
+        templates={"reader.yaml.j2": READER},
+    )
+    wanted = lab.render(service)
+    lab.up(wanted)
+    guard = guarding(lab, wanted)
+    guard.hears("synced")
+    ref = lab.ref("Deployment", "vault", "apps/v1")
+    before = lab.must_get(ref)["metadata"]["generation"]
+    (bound,) = wanted.credentials
+    secret = lab.must_get(lab.ref("Secret", bound.secret))
+    lab.kubectl("delete", "secret", bound.secret)
+    note = guard.hears("heal failed", "Deployment/vault", condition="open")
+    assert f"Secret/{bound.secret}" in note.detail
+    assert lab.must_get(ref)["metadata"]["generation"] == before
+    meta = {key: secret["metadata"][key] for key in ("name", "namespace", "labels")}
+    lab.write("create", {**secret, "metadata": meta}, "kubectl-create")
+    guard.hears("heal failed", "Deployment/vault", condition="closed")
+    assert lab.must_get(ref)["metadata"]["generation"] == before
+    lab.patch(lab.ref("Secret", bound.secret), {"data": {"password": "aHVudGVyMg=="}})
+    guard.hears("healed", "Deployment/vault")
+    assert lab.must_get(ref)["metadata"]["generation"] == before + 1
+    assert "aHVudGVyMg" not in "".join(map(repr, guard.notes))
+    lab.settled(wanted)

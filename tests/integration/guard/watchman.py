@@ -76,7 +76,6 @@ class Watchman:
             desired=self._desired,
             heal=self._now,
             say=self._say,
-            simulated=True,
             term=term,
         )
         self.guard = Guard(orders)

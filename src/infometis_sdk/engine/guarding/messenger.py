@@ -45,7 +45,7 @@ class Outbox:
     _fresh: dict[Identity, Alert] = field(factory=dict, init=False)
     _told: set[Identity] = field(factory=set, init=False)
     _due: float = field(default=float("inf"), init=False)
-    _pause: float = field(default=_FIRST, init=False)
+    _pause: float = field(factory=lambda: _FIRST, init=False)
 
     def put(self, identity: Identity, alert: Alert, now: float) -> None:
         """Take an alert that began or is over."""
@@ -129,8 +129,8 @@ class Messenger:
             self._thread.join(_LAST)
 
     def say(self, note: GuardNote) -> None:
-        """Take a note; only conditions that last, and their ends, become alerts."""
-        if note.condition and note.name not in _QUIET:
+        """Take a note; only what lasts and is worth a warning becomes an alert, and its end."""
+        if note.condition == "closed" or (note.condition == "open" and note.level != "info"):
             self._notes.put(note)
 
     def _deliver(self) -> None:
@@ -212,4 +212,3 @@ class Messenger:
 
 _STEP = 30.0
 _LAST = 5.0
-_QUIET = frozenset({"leading"})

@@ -77,7 +77,6 @@ class Post:
         heal: carries out a plan, with the audit and the values of Secrets.
         say: takes each note.
         leading: whether this guard is the one that acts, asked before each correction.
-        simulated: containers do not really run.
 
     """
 
@@ -87,7 +86,6 @@ class Post:
     heal: Healer
     say: Callable[[GuardNote], None]
     leading: Callable[[], bool]
-    simulated: bool = False
 
 
 def home_source(stack_id: str, namespace: str) -> Source:
@@ -128,7 +126,6 @@ class Patrol:
         self._unseen: dict[Source, set[Key]] = {}
         self._synced: set[Source] = set()
         self._lost: dict[Source, str] = {}
-        self._stuck: set[tuple[str, str, str, str]] = set()
         self._records_moved = self._over = False
         self._not_before = 0.0
         self._all_told = False

@@ -62,6 +62,11 @@ class Standing:
             return f"release {self.number} is {self.release.status}"
         return "" if self.inventory else "the inventory is gone"
 
+    @property
+    def expected(self) -> bool:
+        """Whether somebody is just at work, or took the stack down: nothing to worry about."""
+        return self.down or bool(self.release and self.release.status == "pending")
+
 
 def read_standing(cluster: Cluster, stack_id: str, namespace: str, run: Run) -> Standing:
     """Read where a stack stands; one LIST and one GET.

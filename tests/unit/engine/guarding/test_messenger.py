@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from infometis_sdk.engine.guarding import messenger
@@ -136,11 +137,12 @@ def test_one_notifier_that_fails_holds_up_no_other() -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_only_what_lasts_becomes_an_alert() -> None:
-    """Neither what was healed nor who leads wakes anybody; an end without beginning neither."""
+    """Neither what was healed nor a release under way wakes anybody, nor an end alone."""
     book = Book()
     with Messenger({"b": book}, stack_id="s", environment="e", trouble=lambda *_: None) as telling:
         telling.say(note("", "healed"))
-        telling.say(note("open", "leading"))
+        telling.say(attrs.evolve(note("open", "idle"), level="info"))
+        telling.say(note("closed", "idle"))
         telling.say(note("closed"))
         telling.say(note("open", "heal failed"))
         book.waits(1)
