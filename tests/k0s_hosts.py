@@ -8,6 +8,7 @@ Without it the stand-in of ``tests/standin`` is built, whose parts are genuine K
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,6 +111,10 @@ def site(folder: Path) -> Iterator[Site]:
                 raise
             pytest.skip(f"no Kubernetes parts for the stand-in: {error}")
         parts = Path(found["kube-apiserver"]).parent
-    binds = () if parts is None else (parts.resolve(), _STAGES.parent)
+    # The machines see what this one has on its own disk; what is mounted elsewhere, by name.
+    seen = [Path(sys.prefix), Path(sys.base_prefix), _STAGES.parents[5]]
+    seen += [] if parts is None else [parts.resolve()]
+    disk = Path("/").stat().st_dev
+    binds = [path for path in seen if path.stat().st_dev != disk]
     with Machines(folder / "machines", binds) as farm:
         yield Site(farm, folder, parts)

@@ -8,6 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
 from infometis_platform_k0s_host.acting.lock import Lock
@@ -206,6 +207,18 @@ def test_the_worst_day_of_a_cluster(hosts: Site) -> None:  # noqa: PLR0915 - one
                 machine.off()
 
         return emit
+
+    # k0s itself refuses the configuration, before anything is started
+    wrong = attrs.evolve(settings, config={"apii": {}})
+    with pytest.raises(HostsError, match=r"does not accept its configuration.*apii"):
+        hosts.platform("day", wrong).ensure(_within())
+
+    # the disk is full while the binary comes
+    second.ssh("mount -t tmpfs -o size=1m tmpfs /usr/local/bin")
+    with pytest.raises(PlatformError, match="No space left") as full:
+        hosts.platform("day", wrong).ensure(_within())
+    assert "make room on that disk" in str(full.value)
+    second.ssh("umount /usr/local/bin")
 
     # the power goes while the first controller starts
     with pytest.raises(PlatformError, match=first.address):

@@ -154,6 +154,19 @@ def test_what_forbids_a_host(change: dict[str, object], check: str) -> None:
     assert _errors(settings, blank(settings.leader)) == []
 
 
+def test_ports_that_our_own_orphans_hold() -> None:
+    """What a killed k0s of ours left behind stands in nobody's way: the next one takes it over."""
+    settings = hosts("controller")
+    held: dict[str, object] = {
+        "listens": (Listens(2379, "127.0.0.1", "etcd (process 7)"),),
+        "components": ("7 etcd",),
+    }
+    mark = Marker(cluster=CLUSTER, uid="1", role="controller")
+    assert _errors(settings, blank(settings.leader, marker=mark, **held)) == []
+    held["components"] = ("8 etcd",)
+    assert _errors(settings, blank(settings.leader, marker=mark, **held)) == [("h0", "port 2379")]
+
+
 def test_hosts_beside_each_other() -> None:
     """Two hosts of one name or address are both told; cloned disks are a warning."""
     settings = hosts("controller", "worker")
