@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model import Secret, SecretRef
     from infometis_sdk.ports import Access
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 BUNDLES = (
     # CRDs, both kinds of webhooks, RBAC, quota, PDB, an empty Secret, a namespace of its own
@@ -68,7 +68,7 @@ def test_a_public_bundle_deploys_twice_with_an_empty_second_plan(
     environment = im.Environment("dev", stack_id=f"public-{name}")
     project = im.Project(name=f"public-{name}", services={name: service})
     manifests = render(compose(project, environment))
-    cluster, run = open_cluster(embedded_access), im.Run.within(300)
+    cluster, run = open_cluster(embedded_access), im.Run.within(900)
 
     first = plan(cluster, manifests, run)
     assert not first.blocked

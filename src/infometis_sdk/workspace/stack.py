@@ -597,7 +597,14 @@ class Stack:
     ) -> HealthReport:
         from infometis_sdk.engine.status import status
 
-        return status(cluster, manifests, run, simulated=self._simulated, services=services)
+        return status(
+            cluster,
+            manifests,
+            run,
+            simulated=self._simulated,
+            services=services,
+            load_balancer=self._load_balancer,
+        )
 
     def _wait(
         self, manifests: ManifestSet, cluster: Cluster, services: Sequence[str], run: Run
@@ -610,8 +617,13 @@ class Stack:
             run,
             simulated=self._simulated,
             services=services,
-            load_balancer=self.platform.capabilities.get("load_balancer") == "declared",
+            load_balancer=self._load_balancer,
         )
+
+    @property
+    def _load_balancer(self) -> bool:
+        """Whether a Service is ready only once it has an address."""
+        return self.platform.capabilities.get("load_balancer") == "declared"
 
     def _checked(
         self,

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ("leave_singletons", "write_singletons")
 
-_PATIENCE = 60.0
-"""Seconds; an empty namespace takes about five to go."""
+_PATIENCE = 180.0
+"""Seconds; an empty namespace takes about five to go, more where kinds have just gone with it."""
 
 _MANAGED_BY = {"app.kubernetes.io/managed-by": "infometis-sdk"}
 _PARENT = ObjectRef(
