@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 import subprocess
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -36,6 +39,7 @@ from infometis_sdk.model.release import Release, ServiceRecord
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Credential, Service, Upgrade
 from infometis_sdk.ports.cluster import Write
+from infometis_sdk.testing.fault_proxy import FaultProxy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -68,6 +72,7 @@ class Site:
     """One environment ``dev`` in a namespace of its own, whose project changes over time."""
 
     def __init__(self, access: Access, name: str, tmp_path: Path) -> None:
+        self.access = access
         self.cluster: Cluster = open_cluster(access)
         self.name = name
         self.id = f"rel-{name[-8:]}"
@@ -557,3 +562,71 @@ def test_large_records_are_split(site: Site) -> None:
         assert [r.number for r in store.releases(run).items] == [1]
     with pytest.raises((StoreError, NotFoundError)):
         ClusterReleases(site.cluster, site.id, site.name).save(release, run)
+
+
+PROJECT = "format: infometis.io/project/v1\nname: demo\nid: demo-1\nservices: {web: {}}\n"
+WEB = "format: infometis.io/service/v1\nname: web\nversion: '1'\n"
+TEMPLATE = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: {{ name }}\ndata:\n  text: NUMBER\n"
+
+
+class Killer(FaultProxy):
+    """Kills the process that writes, right after so many writes, before it is told."""
+
+    left = 0
+    victim: subprocess.Popen[bytes] | None = None
+
+    def saw(self, verb: str, target: str, headers: Mapping[str, str], status: int) -> None:
+        """See :meth:`FaultProxy.saw`."""
+        if verb != "GET" and "dryRun" not in target:
+            self.left -= 1
+            if self.left == 0 and self.victim is not None:
+                self.victim.kill()
+        super().saw(verb, target, headers, status)
+
+
+def test_killed_at_any_write_the_books_stay_whole(site: Site, tmp_path: Path) -> None:
+    """SIGKILL after each write in turn: what is kept can be read, and the next run ends it."""
+    environment = {"format": "infometis.io/environment/v1", "stack_id": site.id,
+                   "namespace": site.name, "policies": {"releases": {"keep": 2}}}  # fmt: skip
+    files = {"infometis.yaml": PROJECT, "services/web/service.yaml": WEB}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    (tmp_path / "environments").mkdir()
+    (tmp_path / "services/web/templates").mkdir()
+
+    def project(access: Access, number: int) -> Stack:
+        """Write the project's next state, reached through ``access``."""
+        settings = {"kubeconfig": str(access.kubeconfig), "context": access.context}
+        data = {**environment, "platform": {"type": "existing", **settings}}
+        (tmp_path / "environments/dev.yaml").write_text(json.dumps(data))
+        template = TEMPLATE.replace("NUMBER", f'"{number}"')
+        (tmp_path / "services/web/templates/web.yaml.j2").write_text(template)
+        return im.Workspace(Project.load(tmp_path), state_dir=site.state)["dev"]
+
+    up(project(site.access, 0))
+    command = (sys.executable, "-m", "infometis_sdk", "-C", str(tmp_path), "up", "-q", "--no-wait")
+    environ = {**os.environ, "INFOMETIS_STATE_DIR": str(site.state)}
+    with Killer(site.access) as proxy:
+        killed, number = True, 0
+        while killed:
+            number += 1
+            project(proxy.access, number)
+            proxy.left = number
+            proxy.victim = subprocess.Popen(
+                command, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            )
+            killed = proxy.victim.wait(MINUTE) == -signal.SIGKILL
+            stack = project(site.access, number)
+            assert stack.releases().problems == (), number
+            if killed:
+                up(stack)
+            known = stack.releases()
+            assert not known.problems
+            assert known.live == known.items[-1]
+            assert stack.store().bundle(known.items[-1], Run.within(30)).id == stack.bundle().id
+            assert [r.status for r in known.items].count("deployed") == 1
+            assert "pending" not in [r.status for r in known.items]
+            assert not stack.plan().unfinished
+    assert number > 6, "several writes were survived"
+    assert {o["data"]["digest"] for o in site.bundles()} == {r.bundle_digest for r in known.items}

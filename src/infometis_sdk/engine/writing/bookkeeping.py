@@ -126,8 +126,9 @@ def close_release(job: Job, writer: Writer, materials: Materials, status: str) -
         earlier = () if failed else progress.earlier
         ended = [_ended(old) for old in earlier]
         changed = [new for new, old in zip(ended, earlier, strict=True) if new != old]
-        for each in (store, *materials.copies):
-            for one in (release, *changed):
+        for each in (*materials.copies, store):
+            # The new one last: killed in between, it is pending, and the next apply ends it.
+            for one in (*changed, release):
                 each.save(one, run)
         if failed:
             return
