@@ -151,7 +151,7 @@ def test_an_api_server_that_stays_away_ends_the_run_at_once_for_all(
     begun = time.monotonic()
     with pytest.raises((UnreachableError, DeadlineError)):
         lab.apply(lab.plan(wanted), wanted, run=Run.within(8))
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 100  # not a minute for each of the thirty that are left
     proxy.reset()
     lab.up(wanted)
     whole(lab, wanted)
