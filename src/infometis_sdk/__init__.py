@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from infometis_sdk._adapters.kubernetes_api import open_cluster
     from infometis_sdk.engine.equivalence import prove_equivalent
     from infometis_sdk.model import (
+        Bundle,
         CancelToken,
         Environment,
         Event,
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
         Plan,
         Probe,
         Project,
+        Release,
         Run,
         SecretRef,
         Service,
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from infometis_sdk.workspace import Stack, Workspace
 
 __all__ = (
+    "Bundle",
     "CancelToken",
     "Environment",
     "Event",
@@ -35,6 +38,7 @@ __all__ = (
     "Plan",
     "Probe",
     "Project",
+    "Release",
     "Run",
     "SecretRef",
     "Service",

@@ -76,6 +76,7 @@ def image_names(service: Service) -> tuple[str, ...]:
     """Return the images of a service that carry no digest of their own, as the lock calls them.
 
     Example:
+        >>> from infometis_sdk.model import Service
         >>> image_names(Service.web("hello", image="demo/hello:1.0", port=8080))
         ('demo/hello:1.0',)
 

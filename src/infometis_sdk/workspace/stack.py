@@ -759,15 +759,13 @@ class Stack:
     # --- bundles and releases -----------------------------------------------------------------
 
     def bundle(self) -> Bundle:
-        """Make the project's Bundle: its core, which is the same for every environment.
+        """Make the project's Bundle; the same as ``bundle`` of the workspace.
 
         Raises:
             ProjectError: every fault of the services and of the project's own values.
 
         """
-        from infometis_sdk.engine.core.bundle import build_bundle
-
-        return build_bundle(self._workspace.project)
+        return self._workspace.bundle()
 
     def with_bundle(self, bundle: Bundle) -> Stack:
         """Return a handle that deploys a Bundle instead of the project's own services.

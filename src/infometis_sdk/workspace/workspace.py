@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.comparison import ComparisonReport, Probe
     from infometis_sdk.model.equivalence import EquivalenceReport
     from infometis_sdk.model.project import Project
@@ -144,6 +145,25 @@ class Workspace:
         return compare(
             self, a, b, probes=probes, rounds=rounds, warm_up=warm_up, remember=remember, run=run
         )
+
+    def bundle(self) -> Bundle:
+        """Make the project's Bundle: its core, which is the same for every environment.
+
+        No environment and no cluster takes part in it.
+
+        Raises:
+            ProjectError: every fault of the services and of the project's own values,
+                or a raw Secret has its values in plain sight.
+
+        Example:
+            >>> import infometis_sdk as im
+            >>> im.Workspace(im.Project(name="demo")).bundle().to_bytes()[:12]
+            b'{"format":"i'
+
+        """
+        from infometis_sdk.engine.core.bundle import build_bundle
+
+        return build_bundle(self.project)
 
     def with_project(self, project: Project) -> Workspace:
         """Return a workspace with another project and all else as here."""
