@@ -57,6 +57,7 @@ def test_three_hosts_from_nothing_to_nothing(hosts: Site) -> None:  # noqa: PLR0
     settings = hosts.settings(first, second, third)
     platform = hosts.platform("life", settings)
 
+    known = (hosts.farm.folder / "known_hosts").read_bytes()
     assert platform.status().phase == "absent"
     steps = platform.steps()
     assert any("start the first controller" in step for step in steps)
@@ -118,6 +119,7 @@ def test_three_hosts_from_nothing_to_nothing(hosts: Site) -> None:  # noqa: PLR0
         assert machine.ssh("cat /etc/cni/net.d/keep").stdout == "mine\n"
         assert machine.ssh("pgrep -f ^/usr/local/bin/k0s; pgrep etcd", check=False).stdout == ""
     assert not (hosts.folder / "state" / "life").exists()
+    assert (hosts.farm.folder / "known_hosts").read_bytes() == known
 
 
 def _left(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
@@ -232,6 +234,8 @@ def test_a_hardened_cluster(hosts: Site) -> None:
     and kernels with other settings are refused with the cure.
     """
     machine = hosts.machine("hard")
+    # k0s makes this user, the stand-in does not
+    machine.ssh("id kube-apiserver || useradd -r -s /usr/sbin/nologin kube-apiserver")
     host = hosts.host("hard", "controller")
     platform = hosts.platform("hard", hosts.settings(host, hardening=True))
     if machine.ssh("cat /proc/sys/vm/overcommit_memory").stdout.strip() != "1":
@@ -251,6 +255,9 @@ def test_a_hardened_cluster(hosts: Site) -> None:
     assert "s3cr3t" not in log
     modes = machine.ssh("stat -c %a /etc/k0s/infometis-encryption.yaml /etc/k0s/k0s.yaml").stdout
     assert set(modes.split()) <= {"400", "600"}
+    read = "cat /etc/k0s/infometis-encryption.yaml /etc/k0s/infometis-audit.yaml"
+    assert "secretbox" in machine.ssh(f"su -s /bin/sh kube-apiserver -c '{read}'").stdout
+    assert machine.ssh(f"su -s /bin/sh nobody -c '{read}'", check=False).stdout == ""
     assert platform.steps() == ()
     platform.destroy(_within())
     assert machine.ssh(f"ls {MARKER} /var/log/k0s", check=False).stdout == ""

@@ -12,7 +12,7 @@ from hypothesis import given, settings as hypothesis_settings, strategies as st
 from tests.unit.platform_k0s_host.samples import CLUSTER, blank, healthy, hosts
 
 from infometis_platform_k0s_host import Host, K0sHost
-from infometis_platform_k0s_host.acting.making import node_patch
+from infometis_platform_k0s_host.acting.nodes import node_patch
 from infometis_platform_k0s_host.hosts.marker import Marker
 from infometis_platform_k0s_host.planning.config import (
     cluster_config,

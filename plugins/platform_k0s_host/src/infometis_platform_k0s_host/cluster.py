@@ -124,7 +124,9 @@ class HostCluster:
         if len(uids) > 1 or (known and uids and known not in uids):
             hosts = ", ".join(sorted(uids.values()))
             msg = f"the cluster {self.name!r} on {hosts} is another one of that name"
-            hint = "these hosts were made part of another cluster; destroy one of the two first"
+            hint = f"if it was rebuilt from elsewhere, delete {self.files.root} and run this again"
+            if len(uids) > 1:
+                hint = "take the hosts of one of the two clusters out of `hosts`"
             raise PlatformError(msg, hint=hint)
         uid = next(iter(uids), record.uid)
         return Record(uid=uid, hosts=record.hosts, wanted="running")

@@ -6,9 +6,10 @@ import base64
 import json
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from infometis_platform_k0s_host.acting.k0s import BINARY, K0s, Token, is_ready, scrubbed
+from infometis_platform_k0s_host.acting.nodes import node_patch
 from infometis_platform_k0s_host.connection import HostError
 from infometis_platform_k0s_host.hosts.checks import private_address
 from infometis_platform_k0s_host.hosts.marker import Marker
@@ -39,10 +40,18 @@ _NOTE = b"# overwritten once the host had joined\n"
 _PROBE = "/run/infometis-join"  # on a tmpfs, gone with the next boot at the latest
 
 # Only the API server's own user may read them, where k0s has made that user.
-_OWN = (
-    'for file; do if id kube-apiserver >/dev/null 2>&1; then chown kube-apiserver "$file"; fi; '
-    'chmod u=rX,go= "$file"; done'
-)
+# $1: folder of the audit log, then the files. Who is to read a file must pass its folder.
+_SECURE = """
+set -eu
+log=$1
+mkdir -p -- "$log"
+chmod a+x /etc/k0s
+for each; do
+  if id kube-apiserver >/dev/null 2>&1; then chown kube-apiserver "$each"; fi
+  chmod u=rX,go= "$each"
+done
+chmod 0700 "$log"
+"""
 
 
 class Making:
@@ -268,9 +277,8 @@ class Making:
         if not self._settings.hardening:
             return
         log = hardening.AUDIT_LOG.rpartition("/")[0]
-        paths = [*hardening.files(), hardening.ENCRYPTION]
-        script = f"mkdir -p {log}; {_OWN}; set -- {log}; {_OWN}; chmod 0700 {log}"
-        done = self._world.connections[name].run(["sh", "-c", script, "sh", *paths], run)
+        words = ["sh", "-c", _SECURE, "sh", log, *hardening.files(), hardening.ENCRYPTION]
+        done = self._world.connections[name].run(words, run)
         if not done.ok:
             msg = f"{name}: the files of the hardening cannot be secured: {done.tail(1)}"
             raise HostError(msg, host=name)
@@ -351,34 +359,6 @@ class Making:
             raise HostError(msg, host=name)
         labels = sorted(f"{key}={value}" for key, value in host.labels.items())
         self._world.mark(name, marker.evolve(labels=labels, taints=sorted(host.taints)), run)
-
-
-def node_patch(
-    node: Mapping[str, Any], labels: Mapping[str, str], taints: tuple[str, ...], marker: Marker
-) -> dict[str, Any]:
-    """Return the merge patch that gives a node its labels and taints.
-
-    Labels and taints of others stay; ours that are not wanted any more go.
-    """
-    dropped = {label.partition("=")[0] for label in marker.labels} - set(labels)
-    wanted = [_taint(text) for text in taints]
-    mine = [_taint(text) for text in marker.taints]
-    keys = {(each["key"], each["effect"]) for each in (*wanted, *mine)}
-    others = [
-        taint
-        for taint in node.get("spec", {}).get("taints") or ()
-        if (taint.get("key"), taint.get("effect")) not in keys
-    ]
-    return {
-        "metadata": {"labels": {**labels, **dict.fromkeys(sorted(dropped))}},
-        "spec": {"taints": [*others, *wanted] or None},
-    }
-
-
-def _taint(text: str) -> dict[str, str]:
-    rest, _, effect = text.rpartition(":")
-    key, has_value, value = rest.partition("=")
-    return {"key": key, "effect": effect} | ({"value": value} if has_value else {})
 
 
 def _encryption_config() -> bytes:

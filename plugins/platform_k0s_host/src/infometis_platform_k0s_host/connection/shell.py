@@ -110,6 +110,9 @@ class SshConnection(_ShellConnection):
         options = {
             "BatchMode": "yes",
             "StrictHostKeyChecking": "yes",
+            # The user's file of known hosts is read, and never written.
+            "UpdateHostKeys": "no",
+            "CheckHostIP": "no",
             "ClearAllForwardings": "yes",
             "ConnectTimeout": str(_CONNECT),
             "LogLevel": "ERROR",
