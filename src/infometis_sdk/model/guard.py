@@ -19,6 +19,7 @@ NOTES = (
     "certificate expiring",
     "certificate expired",
     "watch lost",
+    "held up",
     "idle",
     "leading",
     "synced",
@@ -31,6 +32,7 @@ NOTES = (
 ``contended``: a field was corrected as often as it may be, and somebody changes it still.
 ``rollout stuck``: a workload does not become ready; ``detail`` says why.
 ``watch lost``: a kind cannot be watched; the rest goes on.
+``held up``: a look or a correction failed as a whole, and is tried again.
 ``idle``: nothing is healed for now.
 ``leading``: this guard is the one that acts; ``synced``: all that is there was looked at.
 ``not told``: a notifier does not work.

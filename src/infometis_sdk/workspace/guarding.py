@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from infometis_sdk._adapters.secret_sources import resolver
-from infometis_sdk.errors import ApplyError, RefusedError
+from infometis_sdk.errors import ApplyError, RefusedError, WrongClusterError
 from infometis_sdk.model.guard import GuardNote
 from infometis_sdk.model.run import Event, Run
 
@@ -48,6 +48,7 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
 
     Raises:
         RefusedError: there is no Release to return to, or a newer one is under way.
+        WrongClusterError: it is not the cluster the stack lives on.
         ApplyError: some objects could not be healed; ``.report`` says which.
 
     """
@@ -59,6 +60,7 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
     from infometis_sdk.engine.reading.named import observe_named
     from infometis_sdk.engine.reading.standing import read_standing
 
+    _same_cluster(stack, cluster, run)
     namespace = home_namespace(stack.workspace.project, stack.environment)
     standing = read_standing(cluster, stack.stack_id, namespace, run)
     if standing.idle:
@@ -89,6 +91,17 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
         )
         raise ApplyError(msg, report=report, hint="mend the cause and run the same command again")
     return report
+
+
+def _same_cluster(stack: Stack, cluster: Cluster, run: Run) -> None:
+    """Refuse another cluster than the one that this machine knows the stack to live on."""
+    from infometis_sdk.engine.reading.cluster_identity import cluster_uid, differ
+
+    pinned = stack._pins.read(stack.stack_id).cluster_uid  # noqa: SLF001 - the stack's own
+    actual = cluster_uid(cluster, run) if pinned else ""
+    if differ(pinned, actual):
+        msg = f"this cluster is {actual}, but the stack lives on {pinned}"
+        raise WrongClusterError(msg, hint="set the kubeconfig or its context right")
 
 
 def carry_out(
@@ -158,6 +171,7 @@ def guard_stack(
     from infometis_sdk.engine.guard import Guard, Orders
     from infometis_sdk.engine.guarding.messenger import Messenger
 
+    _same_cluster(stack, cluster, run)
     namespace = home_namespace(stack.workspace.project, stack.environment)
     listeners: list[Callable[[GuardNote], None]] = [say]
 

@@ -15,10 +15,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.integration.engine.lab import MINUTE, Lab, config_map, deployment, raw
 
 from infometis_sdk import Environment, Existing, Project, Workspace
-from infometis_sdk.errors import RefusedError
+from infometis_sdk.errors import RefusedError, WrongClusterError
 from infometis_sdk.model.environment import DriftPolicy, Policies
 from infometis_sdk.model.run import CancelToken, Run
 from infometis_sdk.workspace.guard_pod import guard_from_pod, guard_manifests
+from infometis_sdk.workspace.pins import Pins
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -223,6 +224,37 @@ def test_guard_heals_tells_and_measures(lab: Lab, tmp_path: Path, pager: Pager) 
     heals = stack.audit.timeline(kind="heal").events
     assert [e.verb for e in heals] == ["guard", "guard"]
     assert not any("let me in" in str(note) for note in ear.notes)
+
+
+def test_without_an_audit_nothing_is_changed(lab: Lab, tmp_path: Path) -> None:
+    """Where the audit cannot be written nothing is healed, and that is told; later it is."""
+    stack = make_stack(lab, tmp_path)
+    stack.up(wait=False)
+    ear = Ear()
+    with running(lambda run: stack.guard(say=ear.say, run=run)):
+        ear.hears("synced")
+        folder = stack.audit.path.parent
+        kept = folder.rename(tmp_path / "elsewhere")
+        folder.touch()
+        lab.kubectl("patch", "configmap", "app", "--patch", '{"data": {"level": "debug"}}')
+        assert "audit" in ear.hears("heal failed", "ConfigMap/app").detail
+        assert lab.must_get(lab.ref("ConfigMap", "app"))["data"] == {"level": "debug"}
+        folder.unlink()
+        kept.rename(folder)
+        ear.hears("healed", "ConfigMap/app")
+    assert stack.verify_audit().intact
+
+
+def test_another_cluster_is_refused(lab: Lab, tmp_path: Path) -> None:
+    """What this machine knows to live elsewhere is neither healed nor guarded here."""
+    stack = make_stack(lab, tmp_path)
+    stack.up(wait=False)
+    pins = Pins(tmp_path)
+    pins.write(lab.name, attrs.evolve(pins.read(lab.name), cluster_uid="another"))
+    with pytest.raises(WrongClusterError, match="another"):
+        stack.heal()
+    with pytest.raises(WrongClusterError, match="another"):
+        stack.guard(say=Ear().say, run=Run.within(MINUTE))
 
 
 def test_inside_its_cluster_with_rendered_rights(lab: Lab, tmp_path: Path) -> None:

@@ -31,6 +31,8 @@ from infometis_sdk.engine.reading.standing import Standing, read_standing
 from infometis_sdk.engine.writing.release import latest
 from infometis_sdk.errors import (
     CancelledError,
+    ClusterError,
+    DeadlineError,
     ForbiddenError,
     InfometisError,
     LockedError,
@@ -126,7 +128,7 @@ class Patrol:
         self._unseen: dict[Source, set[Key]] = {}
         self._synced: set[Source] = set()
         self._lost: dict[Source, str] = {}
-        self._records_moved = self._over = False
+        self._records_moved = self._over = self._held_up = False
         self._not_before = 0.0
         self._all_told = False
 
@@ -264,9 +266,15 @@ class Patrol:
             self._diagnose(step)
         except CancelledError:
             return
-        except InfometisError:
-            # The watches say what is wrong; what was to be done is still to be done.
+        except InfometisError as error:
+            # What was to be done is still to be done.
             self._not_before = time.monotonic() + BUSY
+            self._held_up = True
+            self._tell([_held_up("open", error.message)])
+        else:
+            if self._held_up:
+                self._held_up = False
+                self._tell([_held_up("closed")])
 
     def _look(self, run: Run) -> None:
         while self._suspects:
@@ -346,7 +354,12 @@ class Patrol:
                 self._ledger.forget(key)
                 self._suspect(key, now)
             return
-        except ForbiddenError as error:
+        except (CancelledError, DeadlineError):
+            raise
+        except InfometisError as error:
+            if isinstance(error, ClusterError) and not isinstance(error, ForbiddenError):
+                raise
+            # Rights are missing, the audit cannot be written, a plugin objects: nothing was done.
             for key in keys:
                 ref = self._post.wanted.ref(key)
                 self._tell(self._ledger.failed(key, ref, error.message, time.monotonic()))
@@ -383,6 +396,11 @@ class Patrol:
     def _tell(self, notes: Iterable[GuardNote]) -> None:
         for note in notes:
             self._post.say(note)
+
+
+def _held_up(condition: str, why: str = "") -> GuardNote:
+    level = "warning" if condition == "open" else "info"
+    return GuardNote(name="held up", level=level, condition=condition, detail=why)
 
 
 def _lost(source: Source, why: str, *, condition: str) -> GuardNote:
