@@ -6,6 +6,8 @@ import base64
 import datetime as dt
 import http.server
 import json
+import subprocess
+import sys
 import threading
 import time
 from contextlib import contextmanager
@@ -312,7 +314,17 @@ PROJECT = "format: infometis.io/project/v1\nname: demo\nid: demo-1\nservices:\n 
 ENVIRONMENT = "format: infometis.io/environment/v1\npolicies: {images: locked}\n"
 
 
-def test_a_lock_makes_the_core_verified_and_production_can_demand_it(tmp_path: Path) -> None:
+def infometis(*words: str) -> str:
+    """Run the command, and return what it prints."""
+    command = (sys.executable, "-m", "infometis_sdk", *words)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_a_lock_makes_the_core_verified_and_production_can_demand_it(  # noqa: PLR0915 - one story
+    tmp_path: Path,
+) -> None:
     """Unresolved tags are errors where they are forbidden; the lock cures them and stays put."""
     root = tmp_path / "project"
     with serving(tmp_path) as host:
@@ -378,6 +390,10 @@ def test_a_lock_makes_the_core_verified_and_production_can_demand_it(tmp_path: P
         with pytest.raises(ProjectError, match="there is no service 'wep'") as wrong:
             lock_images(Project.load(root), Registries(), run(), update=["wep"])
         assert wrong.value.faults[0].nearest == "web"
+
+        words = ("-C", str(root), "lock", "--images", "--update", "web", "--output", "json")
+        assert json.loads(infometis(*words))["images"][f"{host}/demo/web:1.0"] == web
+        assert "3 kept" in infometis("-C", str(root), "lock", "--images")
 
         # Through a mirror the digests are the same, and the names stay the project's own.
         (root / "services/web/service.yaml").write_text(SERVICE.format(host="hub.example"))
