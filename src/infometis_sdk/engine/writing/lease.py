@@ -285,7 +285,7 @@ class Writer:
                 self._run.emit(
                     Event(name="lock", subject=self._stack_id, detail=f"waiting for {holder}")
                 )
-            self._run.sleep(self._poll, "waiting for the writer's Lease")
+            self._run.rest(self._poll)
 
     def _body(self, transitions: int) -> dict[str, Any]:
         now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
