@@ -264,3 +264,24 @@ def test_a_heal_that_a_release_overtakes_writes_nothing(lab: Lab) -> None:
     with pytest.raises(StalePlanError, match="release 2 is newer"):
         heal(lab.cluster, plan, subset, materials(subset, None, source), lab.run(), release=1)
     assert lab.get(lab.ref("ConfigMap", "app")) is None
+
+
+def test_changed_records_are_healed_to_by_nobody(lab: Lab, guarding: Guarding) -> None:
+    """Where the record of a Release was edited or deleted nothing is healed, and that is told."""
+    wanted = lab.render(raw("app", config_map("app", a="1")))
+    lab.up(wanted)
+    guard = guarding(lab, wanted)
+    guard.hears("synced")
+    record = lab.ref("ConfigMap", f"infometis-{lab.name}-release-1")
+    lab.patch(record, {"data": {"status": "superseded"}}, "kubectl-edit")
+    note = guard.hears("idle", condition="open")
+    assert (note.level, "release 1" in note.detail) == ("warning", True)
+    lab.kubectl("delete", "configmap", "app")
+    lab.patch(record, {"data": {"status": "deployed"}}, "kubectl-edit")
+    guard.hears("healed", "ConfigMap/app")
+    lab.kubectl("delete", "configmap", record.name)
+    guard.hears("idle", condition="open", times=2)
+    lab.kubectl("delete", "configmap", "app")
+    lab.up(wanted)
+    guard.hears("idle", condition="closed", times=2)
+    assert len(guard.said("healed")) == 1
