@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.project import Lock
     from infometis_sdk.model.service import Credential, Endpoint, Image, Service
 
-__all__ = ("Bundle", "credential_keys", "image_text", "locked", "secret_name")
+__all__ = ("ServiceContext", "credential_keys", "image_text", "locked", "secret_name")
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
@@ -38,7 +38,7 @@ def image_text(image: Image, prefix: str = "") -> str:
     return f"{prefix.rstrip('/')}/{image}" if prefix else str(image)
 
 
-class Bundle:
+class ServiceContext:
     """One service with the values of one render, and the helpers that its templates call.
 
     Each file is rendered once, when a template asks for it or at the end.

@@ -16,7 +16,7 @@ from attrs import define, field
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.objects.normalise import normalise
 from infometis_sdk.engine.objects.stamp import foreign_marks
-from infometis_sdk.engine.templates.context import Bundle
+from infometis_sdk.engine.templates.context import ServiceContext
 from infometis_sdk.engine.templates.template import render_template
 from infometis_sdk.errors import RenderError
 from infometis_sdk.model.fault import Fault, Origin
@@ -73,14 +73,14 @@ def render_service(
 
     """
     prefix = stack.environment.policies.registry.prefix
-    bundle = Bundle(service, values, services, lock=stack.lock, prefix=prefix)
+    scope = ServiceContext(service, values, services, lock=stack.lock, prefix=prefix)
     drafts: list[Draft] = []
     faults: list[Fault] = []
     texts: dict[str, tuple[str, list[Draft]]] = {}
     for name in sorted(service.templates):
-        origin = bundle.origin("templates", name)
+        origin = scope.origin("templates", name)
         try:
-            text = render_template(service.templates[name], bundle.context, origin=origin)
+            text = render_template(service.templates[name], scope.context, origin=origin)
         except RenderError as error:
             faults += error.faults
             continue
@@ -92,8 +92,8 @@ def render_service(
         texts[name] = (text, made)
         drafts += made
     for name in sorted(service.files):
-        bundle.file(name)
-    faults += bundle.faults
+        scope.file(name)
+    faults += scope.faults
     for number, manifest in enumerate(service.manifests, 1):
         origin = service.origin if service.origin.file else Origin(layer="base")
         items = manifest.get("items") if str(manifest.get("kind", "")).endswith("List") else None
