@@ -75,6 +75,9 @@ class ReleaseDirectory(ReleaseStore):
     def bundle(self, release: Release, run: Run) -> Bundle:
         """Return the Bundle of a Release; see the port."""
         del run
+        if not release.bundle_digest:
+            msg = f"release {release.number} of stack {self._stack} keeps no bundle"
+            raise StoreError(msg, hint="use the file that `infometis bundle build` wrote")
         path = self._bundle(release.bundle_digest)
         name = f"the bundle of release {release.number} of stack {self._stack}"
         try:

@@ -19,6 +19,7 @@ from infometis_sdk.errors import (
     ClusterError,
     ConflictError,
     LockedError,
+    NotFoundError,
     RefusedError,
     StoreError,
     TamperedError,
@@ -226,6 +227,11 @@ class ClusterReleases(ReleaseStore):
             self._writer.write(write, run)
         except (ConflictError, UnreachableError):
             raise
+        except NotFoundError as error:
+            if write.verb == "delete":
+                return  # somebody was faster, or we were before we were killed
+            msg = f"{write.ref} of stack {self._stack} is gone from the cluster"
+            raise StoreError(msg, hint="the next apply records what runs anew") from error
         except ClusterError as error:
             msg = f"a release of stack {self._stack} cannot be kept: {error.message}"
             cure = "make room (quota, etcd), or give us the right to write ConfigMaps"
