@@ -71,7 +71,7 @@ class Ear:
             return [n for n in self.notes if n.name == name and subject in ("", n.subject)]
 
         with self._moved:
-            heard = self._moved.wait_for(lambda: len(found()) >= times, MINUTE)
+            heard = self._moved.wait_for(lambda: len(found()) >= times, 2 * MINUTE)
         assert heard, "\n".join(map(str, self.notes))
         return found()[times - 1]
 
@@ -124,7 +124,7 @@ class Pager(ThreadingHTTPServer):
     def waits(self, fits: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
         """Wait for an alert."""
         with self.moved:
-            heard = self.moved.wait_for(lambda: any(map(fits, self.alerts())), MINUTE)
+            heard = self.moved.wait_for(lambda: any(map(fits, self.alerts())), 2 * MINUTE)
         assert heard, self.posted
         return next(filter(fits, self.alerts()))
 

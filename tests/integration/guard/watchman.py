@@ -138,7 +138,7 @@ class Watchman:
         subject: str = "",
         *,
         times: int = 1,
-        seconds: float = MINUTE,
+        seconds: float = 2 * MINUTE,
         **fields: str,
     ) -> GuardNote:
         """Wait until something was said so many times, and return the last of them."""
