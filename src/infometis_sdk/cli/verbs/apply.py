@@ -20,10 +20,20 @@ __all__ = ("apply",)
 )
 @choices.confirm
 @choices.reason
-def apply(options: Options, *, file: Path, confirm: str, reason: str) -> None:
+@choices.bundled
+def apply(
+    options: Options,
+    *,
+    file: Path,
+    confirm: str,
+    reason: str,
+    bundle: Path | None,
+    env_file: Path | None,
+) -> None:
     """Do exactly what a plan of 'infometis plan -o PLAN' says, or refuse.
 
-    It is refused where the cluster or the project moved since it was made.
+    It is refused where the cluster or the project moved since it was made;
+    a plan of a Bundle wants that Bundle again.
     Handing over a plan file means that somebody looked at it,
     which is what a protected environment asks for.
     Does not wait until services are ready; 'infometis status' tells.
@@ -32,7 +42,7 @@ def apply(options: Options, *, file: Path, confirm: str, reason: str) -> None:
 
     made = plan_from_json(file.read_text(encoding="utf-8"), file=str(file))
     options.environment = options.environment or made.environment
-    stack = session.stack(options)
+    stack = session.stack_of(options, bundle, env_file)
     confirm = confirm or asking.confirmation(made, options)
     with session.running(options, session.APPLYING, f"apply {stack.name}", acts=True) as run:
         report = stack.apply(made, confirm=confirm, reason=reason, run=run)
