@@ -50,7 +50,9 @@ def plan(
         from infometis_sdk.engine.planning.plan_json import plan_to_json
 
         _write(file, plan_to_json(made))
-        say(f"plan written to {file}: 'infometis apply {file}' does exactly this", options)
+        given = (("--bundle", bundle), ("--env-file", env_file))
+        words = [str(file), *(f"{name} {path}" for name, path in given if path)]
+        say(f"plan written to {file}: 'infometis apply {' '.join(words)}' does exactly this", options)
     return 3 if made.blocked else 0
 
 
