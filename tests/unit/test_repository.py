@@ -171,6 +171,20 @@ def test_tracked_files_name_no_path_of_this_machine() -> None:
     assert found == []
 
 
+def test_no_deadline_begins_when_a_test_is_imported() -> None:
+    """All tests are imported first, so such a time is used up before those at the end run."""
+    found = [
+        f"{path.relative_to(ROOT)}:{node.lineno}"
+        for path in (*ROOT.glob("tests/**/*.py"), *ROOT.glob("src/**/*.py"))
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, (ast.Assign, ast.AnnAssign))
+        and isinstance(node.value, ast.Call)
+        and isinstance(node.value.func, ast.Attribute)
+        and node.value.func.attr == "within"
+    ]
+    assert found == []
+
+
 def test_changelog_fragments_are_of_a_known_kind() -> None:
     """A misnamed fragment would be left out of the changelog without a word."""
     kinds = "|".join(kind["directory"] for kind in _pyproject(ROOT)["tool"]["towncrier"]["type"])

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 CONTENT = b"#!/bin/sh\necho v1.36.3+k0s.2\n"
 NAME = "k0s-v1.36.3+k0s.2-amd64"
-RUN = Run.within(60)
+RUN = Run()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from infometis_platform_k0s_host.connection import HostError
 from infometis_sdk.errors import DeadlineError
 from infometis_sdk.model.run import Run
 
-RUN = Run.within(120)
+RUN = Run()
 KUBECONFIG = """apiVersion: v1
 clusters: [{name: k0s, cluster: {server: "https://10.0.0.5:6443"}}]
 users: [{name: kubelet-bootstrap, user: {token: abcdef.0123456789abcdef}}]
