@@ -52,7 +52,10 @@ def plan(
         _write(file, plan_to_json(made))
         given = (("--bundle", bundle), ("--env-file", env_file))
         words = [str(file), *(f"{name} {path}" for name, path in given if path)]
-        say(f"plan written to {file}: 'infometis apply {' '.join(words)}' does exactly this", options)
+        say(
+            f"plan written to {file}: 'infometis apply {' '.join(words)}' does exactly this",
+            options,
+        )
     return 3 if made.blocked else 0
 
 
