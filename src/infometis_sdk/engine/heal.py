@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 from attrs import field, frozen
 
+from infometis_sdk.engine.objects.fieldset import proven
 from infometis_sdk.engine.objects.order import apply_rank
 from infometis_sdk.engine.plan import desired_objects, digest_of
 from infometis_sdk.engine.planning.autoscaling import without_scaled_replicas
@@ -91,6 +92,7 @@ def plan_heal(
 
     Returns:
         The plan, and what is left as it is; that is in ``plan.kept`` too.
+        What is as desired by now is in neither.
 
     Raises:
         ClusterError: the API server does not answer, or not to us.
@@ -107,7 +109,7 @@ def plan_heal(
         autoscaled=frozenset(scope.scaled),
     )
 
-    def look(pair: tuple[Manifest, Mapping[str, object]]) -> PlanItem | str:
+    def look(pair: tuple[Manifest, Mapping[str, object]]) -> PlanItem | str | None:
         manifest, obj = pair
         have = live.get(manifest.ref)
         run.check("planning")
@@ -123,6 +125,8 @@ def plan_heal(
         else:
             item = change(_sparing(scene, scope.spared.get(manifest.ref.key, ())), manifest, sent,
                           have, run)  # fmt: skip
+        if item is None and have is not None and proven(sent, have, scene.manager):
+            return None  # somebody put it back meanwhile
         return _healable(item)
 
     pairs = list(zip(manifests.manifests, desired_objects(manifests, live), strict=True))

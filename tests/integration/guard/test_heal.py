@@ -266,6 +266,17 @@ def test_a_heal_that_a_release_overtakes_writes_nothing(lab: Lab) -> None:
     assert lab.get(lab.ref("ConfigMap", "app")) is None
 
 
+def test_what_was_put_back_is_left_out(lab: Lab) -> None:
+    """Where somebody was faster, a heal has nothing to do and nothing to tell of that object."""
+    wanted = lab.render(raw("app", config_map("app", a="1"), config_map("b", a="1")))
+    lab.up(wanted)
+    lab.kubectl("delete", "configmap", "b")
+    live = observe_named(lab.cluster, wanted, lab.run())
+    found = plan_heal(lab.cluster, wanted, live, lab.run())
+    assert [str(item.ref) for item in found.plan.items] == ["ConfigMap/b"]
+    assert found.left == {}
+
+
 def test_changed_records_are_healed_to_by_nobody(lab: Lab, guarding: Guarding) -> None:
     """Where the record of a Release was edited or deleted nothing is healed, and that is told."""
     wanted = lab.render(raw("app", config_map("app", a="1")))

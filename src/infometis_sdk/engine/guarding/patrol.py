@@ -334,8 +334,18 @@ class Patrol:
                 self._tell(self._ledger.left(key, ref, why))
             else:
                 self._tell(self._ledger.failed(key, ref, why, time.monotonic()))
+        planned = {item.ref.key for item in healing.plan.items}
+        self._again([key for key in keys if key not in planned and key not in healing.left])
         if healing.plan.items:
             self._carry_out(healing.plan, subset, run)
+
+    def _again(self, keys: Iterable[Key]) -> None:
+        """Look once more at objects that moved since they were looked at."""
+        now = time.monotonic()
+        for key in keys:
+            self._ledger.delayed([key], now + 1.0)
+            self._ledger.forget(key)
+            self._suspect(key, now)
 
     def _carry_out(self, plan: Plan, subset: ManifestSet, run: Run) -> None:
         keys = [item.ref.key for item in plan.items]
@@ -348,11 +358,7 @@ class Patrol:
         except StalePlanError:
             # Somebody was faster: look again, and whether the Release is still the same.
             self._records_moved = True
-            now = time.monotonic()
-            self._ledger.delayed(keys, now + 1.0)
-            for key in keys:
-                self._ledger.forget(key)
-                self._suspect(key, now)
+            self._again(keys)
             return
         except (CancelledError, DeadlineError):
             raise
