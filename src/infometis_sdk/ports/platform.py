@@ -17,6 +17,7 @@ __all__ = (
     "AddOns",
     "ClusterBackup",
     "DryRun",
+    "ExportImages",
     "Finding",
     "HostPorts",
     "LoadImages",
@@ -162,6 +163,27 @@ class LoadImages(Protocol):
 
         Raises:
             PlatformError: an image is not there, is for another architecture, or does not fit.
+
+        """
+
+
+@runtime_checkable
+class ExportImages(Protocol):
+    """Ability: images of the local container engine can be carried to a machine without network."""
+
+    def export_images(self, images: Sequence[str], folder: Path, run: Run) -> tuple[Path, ...]:
+        """Write one archive for each image, and their checksums into ``SHA256SUMS`` beside them.
+
+        Args:
+            images: names of images of the local container engine.
+            folder: is made where it is not there; archives of other images stay.
+            run: deadline, events, cancel token.
+
+        Returns:
+            The archives in the order of the images, as :meth:`LoadImages.load_images` takes them.
+
+        Raises:
+            PlatformError: an image is not there, or does not fit.
 
         """
 

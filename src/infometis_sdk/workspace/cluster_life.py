@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from infometis_sdk.errors import PlatformError
-from infometis_sdk.ports.platform import ClusterBackup, DryRun, LoadImages, Upgrade
+from infometis_sdk.ports.platform import ClusterBackup, DryRun, ExportImages, LoadImages, Upgrade
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.workspace.stack import Stack
 
-__all__ = ("backup_cluster", "load_images", "restore_cluster", "steps", "upgrade_cluster")
+__all__ = (
+    "backup_cluster",
+    "export_images",
+    "load_images",
+    "restore_cluster",
+    "steps",
+    "upgrade_cluster",
+)
 
 
 def steps(stack: Stack) -> tuple[str, ...]:
@@ -46,6 +53,25 @@ def load_images(stack: Stack, images: Sequence[str | Path], run: Run) -> None:
     if not isinstance(platform, LoadImages):
         raise _unable(stack, "load images")
     platform.load_images(images, run)
+
+
+def export_images(stack: Stack, images: Sequence[str], folder: Path, run: Run) -> tuple[Path, ...]:
+    """Write images of the local container engine into a folder, with their checksums.
+
+    Args:
+        stack: whose platform knows the engine.
+        images: names in that engine.
+        folder: where the archives go, and ``SHA256SUMS``.
+        run: deadline, events, cancel token.
+
+    Raises:
+        PlatformError: the platform cannot, or an image is not there.
+
+    """
+    platform = stack.platform
+    if not isinstance(platform, ExportImages):
+        raise _unable(stack, "export images")
+    return platform.export_images(images, folder, run)
 
 
 def upgrade_cluster(stack: Stack, run: Run, *, confirm_name: str = "", reason: str = "") -> None:

@@ -39,6 +39,24 @@ def load(options: Options, *, images: tuple[str, ...]) -> None:
     _done(options, f"{stack.name}: {len(images)} loaded", loaded=list(images))
 
 
+@cluster.command("export", cls=Verb)
+@click.argument("folder", type=click.Path(path_type=Path, file_okay=False))
+@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.pass_obj
+def export(options: Options, *, folder: Path, images: tuple[str, ...]) -> None:
+    """Write images of this machine into FOLDER, for a machine without a network.
+
+    Their checksums go into SHA256SUMS beside them; 'cluster load' there compares them.
+    """
+    from infometis_sdk.workspace.cluster_life import export_images
+
+    stack = session.stack(options)
+    with session.running(options, session.UP, f"export into {folder}", acts=True) as run:
+        written = export_images(stack, images, folder, run)
+    lines = "\n".join(str(path) for path in written)
+    _done(options, lines, archives=[str(path) for path in written])
+
+
 @cluster.command("upgrade", cls=Verb)
 @choices.confirm_name
 @choices.reason
