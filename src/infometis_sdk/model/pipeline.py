@@ -94,6 +94,9 @@ class PipelineStep:
 class Pipeline:
     """Environments in the order in which a Bundle passes through them.
 
+    Attributes:
+        steps: one for each environment, the first one built from the project's files.
+
     Example:
         >>> Pipeline(steps=[PipelineStep(environment=e) for e in ("dev", "uat")]).environments
         ('dev', 'uat')

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("Action", "Audit", "audit_of", "verify_audit")
+__all__ = ("Action", "Audit", "audit_of", "parse_head", "verify_audit")
 
 _KEEPING = 20.0
 

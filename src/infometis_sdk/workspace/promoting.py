@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("Request", "promote")
+__all__ = ("HOUR", "Request", "promote")
 
 HOUR = 3600.0
 
