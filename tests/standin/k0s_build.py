@@ -123,7 +123,7 @@ def load_base(client: Any, cache_dir: Path) -> None:
     }
     links = {f"bin/{name}": "busybox" for name in _APPLETS}
     links |= {f"{_LIBEXEC}/{name}": "controlplane" for name in _PARTS}
-    texts = {"entrypoint.sh": _ENTRYPOINT, "etc/passwd": "root:x:0:0:root:/root:/bin/sh\n"}
+    texts = {"entrypoint.sh": _ENTRYPOINT, "etc/passwd": "root:x:0:0:root:/:/bin/sh\n"}
     changes = [
         'ENTRYPOINT ["/sbin/tini", "--", "/entrypoint.sh"]',
         'CMD ["k0s", "controller", "--enable-worker"]',

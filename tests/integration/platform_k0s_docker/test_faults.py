@@ -77,7 +77,7 @@ def test_what_is_foreign_stays_as_it_is(
         image, ["sleep", "100000"], entrypoint="", detach=True, name="bystander", init=True,
         volumes={"bystander-data": {"bind": "/data"}},
     )  # fmt: skip
-    kept.exec_run(["sh", "-c", "echo precious > /data/file; echo mine > /root/file"])
+    kept.exec_run(["sh", "-c", "echo precious > /data/file; echo mine > /etc/mine"])
     foreign = docker.containers.create(image, ["sleep", "1"], entrypoint="", name=FIRST)
     before = _foreign(docker, kept, foreign)
     platform = make(settings)

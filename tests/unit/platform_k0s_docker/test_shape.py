@@ -93,7 +93,7 @@ def test_without_privileges_a_node_has_just_those_that_k0s_documents() -> None:
 
 def test_proxies_and_authorities_are_passed_on() -> None:
     """Nodes pull through the user's proxy, but reach each other, pods and services directly."""
-    environ = {"https_proxy": "http://proxy:3128", "NO_PROXY": "intra.example", "HOME": "/root"}
+    environ = {"https_proxy": "http://proxy:3128", "NO_PROXY": "intra.example", "HOME": "/home/me"}
     shape = _shape(
         K0sDocker(ca_files=("/ca.pem",)), environ=environ, authorities={"/ca.pem": b"CERT"}
     )
