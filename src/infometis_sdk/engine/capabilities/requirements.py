@@ -104,7 +104,7 @@ def _nodes(manifest: Manifest, facts: Facts, states: Mapping[str, str]) -> Itera
         yield _fault(
             manifest,
             "spec.replicas",
-            f"{replicas} pods that must not share a node, and {_count(facts.nodes)} takes pods",
+            f"{replicas} pods that must not share a node, and only {_count(facts.nodes)} for pods",
             f"at most {facts.nodes}, or more nodes",
         )
     selector = mapping(spec.get("nodeSelector"))
