@@ -151,7 +151,9 @@ class Machine:
 
     def on(self) -> None:
         """Switch it on, and wait until its sshd answers."""
-        argv = ["ip", "netns", "exec", self._network, "unshare", "--mount", "--uts", "--ipc"]
+        # It dies with this process, however that ends.
+        argv = ["setpriv", "--pdeathsig", "KILL"]
+        argv += ["ip", "netns", "exec", self._network, "unshare", "--mount", "--uts", "--ipc"]
         argv += ["--pid", "--fork", "--kill-child=KILL", "--propagation", "private"]
         argv += ["sh", "-c", _INIT, "sh", str(self._folder), self.name, *self._farm.binds]
         self._process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, start_new_session=True)
