@@ -29,8 +29,6 @@ class TestHosts(PlatformContract):
 
     loopback = False
 
-    loopback = False
-
     @pytest.fixture
     def platform_factory(self, hosts: Site) -> PlatformFactory:
         """Give each cluster a machine of its own; the second one has another."""
