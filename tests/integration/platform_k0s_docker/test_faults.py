@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import socket
 import tarfile
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.standin.k0s_docker import GENUINE
 
 from infometis_platform_k0s_docker.platform import K0sDockerPlatform
 from infometis_sdk.errors import MissingPartError, PlatformError
@@ -219,6 +221,8 @@ def test_a_rebuilt_cluster_is_reached_at_its_old_address(
     assert platform.status().phase == "ready"
 
     # the disk of a node is full while an image comes in
+    if os.environ.get(GENUINE):
+        return  # its store is not where the stand-in has its own
     node = docker.containers.get(FIRST)
     store = "/var/lib/k0s/containerd/standin"
     node.exec_run(["mkdir", "-p", store], privileged=True)
