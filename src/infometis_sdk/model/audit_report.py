@@ -59,7 +59,8 @@ class AuditReport(Report):
     def headline(self) -> str:
         """Count records and faults."""
         if self.faults:
-            what = f"{len(self.faults)} faults in {self.records} records"
+            count = len(self.faults)
+            what = f"{count} fault{'s' * (count != 1)} in {self.records} records"
         elif not self.records:
             what = "no record"
         else:

@@ -9,7 +9,7 @@ import attrs
 from attrs import field, frozen
 
 from infometis_sdk.model.report import Report
-from infometis_sdk.model.table import Table, shortened
+from infometis_sdk.model.table import Table
 
 __all__ = (
     "ENDED",
@@ -171,15 +171,14 @@ class PromotionReport(Report):
     def table(self) -> Table:
         """Show one row a gate and a stage, and below them what is wrong and what would help."""
         gates = [
-            ("gate", g.name, "open" if g.opened else "closed", shortened(g.reason))
-            for g in self.gates
+            ("gate", g.name, "open" if g.opened else "closed", _line(g.reason)) for g in self.gates
         ]
         stages = [
             (
                 "stage",
                 s.name,
                 s.state + (" (simulated)" if s.simulated and s.state == "passed" else ""),
-                shortened(s.detail),
+                _line(s.detail),
             )
             for s in self.stages
         ]
@@ -197,6 +196,10 @@ class PromotionReport(Report):
             rows=(*stages[:before], *gates, *stages[before:]),
             footer=lines,
         )
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
 
 
 @frozen(kw_only=True)

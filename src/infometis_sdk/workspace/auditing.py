@@ -128,7 +128,7 @@ class Audit:
         """Record one event, and give it to every sink.
 
         Args:
-            kind: see :class:`~infometis_sdk.model.AuditEvent`.
+            kind: see :class:`~infometis_sdk.model.audit.AuditEvent`.
             **fields: its other fields; actor, stack and environment are filled in.
 
         Returns:

@@ -134,6 +134,12 @@ class _Promotion:
     def rehearse(self) -> PromotionReport:
         """Look at everything and change nothing."""
         self._stages.connect(make=False)
+        if not self._stages.reachable:
+            self._early_gates()
+            why = f"there is no cluster of {self._target.name} yet; the promotion makes it"
+            unseen = StageResult(name="validation", state="not reached", detail=why)
+            self._report = self._report.with_stage(unseen)
+            return self._ended("planned")
         for name, look in (
             ("validation", self._stages.validation),
             ("border", self._stages.border),
@@ -190,6 +196,8 @@ class _Promotion:
             return
         if not self._stages.reachable:
             self._early_gates()
+            if closed := self._report.closed:
+                self._refuse(None, [gate.name for gate in closed])
             self._stages.connect(make=True)
         self._stage("validation", self._stages.validation)
         self._stage("border", self._stages.border)
@@ -285,8 +293,6 @@ class _Promotion:
             promoter=self._report.author,
         )
         self._report = attrs.evolve(self._report, gates=tuple(gates))
-        if closed := self._report.closed:
-            self._refuse(None, [gate.name for gate in closed])
 
     def _refuse(self, plan: Plan | None, names: list[str]) -> None:
         report = self._ended("refused")

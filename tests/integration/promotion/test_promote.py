@@ -157,6 +157,17 @@ def test_what_runs_is_promoted_once_gates_open(site: Site) -> None:
     assert rows["prod"].status == "nothing deployed"
     assert rows["dev"].drift == "none"
 
+    # A protected target wants its plan looked at: without a signature or its digest, no write.
+    file = site.root / "environments" / "prod.yaml"
+    file.write_text(file.read_text() + "protected: true\n")
+    with pytest.raises(ProtectedError) as wanted:
+        promote(site, "uat", "prod")
+    digest = promote(site, "uat", "prod", dry_run=True).plan
+    assert digest in wanted.value.hint
+    assert site.greeting("prod") == ""
+    assert promote(site, "uat", "prod", confirm=digest).state == "succeeded"
+    assert site.greeting("prod") == "first"
+
 
 def test_a_pipeline_is_followed(site: Site) -> None:
     """No environment is skipped, and none is left out that was never deployed."""
@@ -260,7 +271,20 @@ BOUNDARIES = (
 )
 
 
-def test_a_promotion_that_is_killed_anywhere_goes_on(site: Site) -> None:
+def cancel(site: Site) -> None:
+    """Promote, and cancel as Ctrl-C does, once the gates were looked at."""
+    token = CancelToken()
+
+    def stop(event: Event) -> None:
+        if (event.name, event.subject, event.state) == ("promotion", "gates", "finished"):
+            token.cancel()
+
+    with pytest.raises(CancelledError):
+        site.ws().promote("dev", "uat", run=Run.within(180, emit=stop, cancel=token))
+    assert site.greeting("uat") == ""
+
+
+def test_a_promotion_that_is_killed_or_cancelled_goes_on(site: Site) -> None:
     """SIGKILL at every boundary of stages, and amid the deployment: the next run goes on."""
     site.pipeline()
     site.up("dev")
@@ -282,6 +306,8 @@ def test_a_promotion_that_is_killed_anywhere_goes_on(site: Site) -> None:
         assert last is not None
         assert last.state == "running"
         ids.add(last.id)
+        if subject == "border":
+            cancel(site)
     report = promote(site)
     assert report.state == "succeeded", str(report)
     assert ids == {report.id}, "it was one promotion all along"
@@ -290,24 +316,6 @@ def test_a_promotion_that_is_killed_anywhere_goes_on(site: Site) -> None:
     audit = site.ws()["uat"].verify_audit(run=site.run())
     assert audit.intact, str(audit)
     assert site.ws()["uat"].plan(run=site.run()).core_digest == report.bundle
-
-
-def test_a_cancelled_promotion_goes_on(site: Site) -> None:
-    """Ctrl-C stops between two stages, and the same command goes on."""
-    site.pipeline()
-    site.up("dev")
-    token = CancelToken()
-
-    def stop(event: Event) -> None:
-        if (event.name, event.subject, event.state) == ("promotion", "border", "finished"):
-            token.cancel()
-
-    with pytest.raises(CancelledError):
-        site.ws().promote("dev", "uat", run=Run.within(180, emit=stop, cancel=token))
-    assert site.greeting("uat") == ""
-    report = promote(site)
-    assert report.state == "succeeded"
-    assert any("resumed" in warning for warning in report.warnings)
 
 
 RIVAL = """
@@ -366,11 +374,26 @@ probes = Probe(name="answer", function=answer, needs_containers=False)
 """
 
 
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: smoke}
+spec:
+  backoffLimit: 0
+  template:
+    metadata: {labels: {app: smoke}}
+    spec:
+      restartPolicy: Never
+      containers: [{name: main, image: "example/smoke:1"}]
+"""
+
+
 def test_failed_verification_goes_back_where_that_is_asked(site: Site) -> None:
     """Checks and probes that fail end the promotion, and the release before returns."""
     flag, slow = site.root / "smoke", site.root / "slow"
     site.module(CHECKS.format(flag=str(flag), slow=str(slow)))
-    lines = f"checks: ['{site.functions}:wary']\nrollback: true"
+    (site.root / "job.yaml").write_text(JOB)
+    lines = f"checks: ['{site.functions}:wary']\njobs: [job.yaml]\nrollback: true"
 
     def declare(greeting: str) -> None:
         site.pipeline(lines, greeting)
@@ -390,6 +413,9 @@ def test_failed_verification_goes_back_where_that_is_asked(site: Site) -> None:
     assert report.state == "succeeded", str(report)
     assert states(report)["performance"] == "passed"
     assert states(report)["integration"] == "passed"
+    assert report.stage("integration").evidence["job.yaml"] == "completed"
+    jobs = site.cluster.list("batch/v1", "Job", site.run(), namespace=site.namespace("uat"))
+    assert not [job for job in jobs if not job["metadata"].get("deletionTimestamp")]
     declare("worse")
     site.up("dev")
     slow.touch()
@@ -400,42 +426,3 @@ def test_failed_verification_goes_back_where_that_is_asked(site: Site) -> None:
     assert site.greeting("uat") == "one"
     events = site.ws()["uat"].audit.timeline(kind="write").events
     assert "rollback" in {event.verb for event in events}
-
-
-def test_a_protected_target_wants_its_plan_looked_at(site: Site) -> None:
-    """Without a signature or the plan's digest nothing is written to it."""
-    site.pipeline()
-    file = site.root / "environments" / "uat.yaml"
-    file.write_text(file.read_text() + "protected: true\n")
-    site.up("dev")
-    with pytest.raises(ProtectedError) as caught:
-        promote(site)
-    digest = promote(site, dry_run=True).plan
-    assert digest in caught.value.hint
-    assert site.greeting("uat") == ""
-    assert promote(site, confirm=digest).state == "succeeded"
-
-
-JOB = """\
-apiVersion: batch/v1
-kind: Job
-metadata: {name: smoke}
-spec:
-  backoffLimit: 0
-  template:
-    metadata: {labels: {app: smoke}}
-    spec:
-      restartPolicy: Never
-      containers: [{name: main, image: "example/smoke:1"}]
-"""
-
-
-def test_jobs_of_the_project_are_run_and_taken_away(site: Site) -> None:
-    """A Job that completes passes; a file that holds none is a fault; none stays behind."""
-    (site.root / "smoke.yaml").write_text(JOB)
-    site.pipeline("jobs: [smoke.yaml]")
-    site.up("dev")
-    report = promote(site)
-    assert report.stage("integration").evidence == {"smoke.yaml": "completed"}
-    jobs = site.cluster.list("batch/v1", "Job", site.run(), namespace=site.namespace("uat"))
-    assert not [job for job in jobs if not job["metadata"].get("deletionTimestamp")]

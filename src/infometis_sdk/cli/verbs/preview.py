@@ -36,7 +36,9 @@ def create(options: Options, *, name: str, of: str, ttl: str, deploy: bool) -> N
     """Write environments/NAME.yaml and deploy it."""
     stack = session.workspace(options).preview(name, of=of, ttl=ttl)
     if not deploy:
-        _done(f"{name}: expires {stack.environment.preview.expires}", {"environment": name}, options)
+        _done(
+            f"{name}: expires {stack.environment.preview.expires}", {"environment": name}, options
+        )
         return
     with session.running(options, session.UP, f"up {name}", acts=True) as run:
         report = stack.up(reason=f"preview of {of}", run=run)
