@@ -31,7 +31,7 @@ PHASES = ("", "begin", "end")
 
 @frozen(kw_only=True)
 class AuditOutcome:
-    """What became of one object; the words are those of :class:`~infometis_sdk.model.report.Outcome`."""
+    """What became of one object, in the words of :class:`~infometis_sdk.model.report.Outcome`."""
 
     object: str
     namespace: str = ""
