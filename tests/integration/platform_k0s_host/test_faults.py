@@ -294,6 +294,6 @@ def _token_thief(machine: Machine) -> None:
     script = (
         "while [ ! -e /root/enough ]; do /usr/local/bin/k0s token list --role worker 2>/dev/null | "
         "while read -r id _; do [ $id = ID ] || /usr/local/bin/k0s token invalidate $id; "
-        "done; sleep 0.02; done"
+        "done; sleep 0.1; done"
     )
     machine.ssh(f"nohup sh -c {shlex.quote(script)} >/dev/null 2>&1 &")
