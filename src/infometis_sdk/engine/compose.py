@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from infometis_sdk.engine.inputs import values as checks
+from infometis_sdk.engine.inputs.check_externals import external_faults, undeclared_faults
 from infometis_sdk.engine.inputs.descriptor import faults_of
 from infometis_sdk.engine.inputs.layers import Layer, layers_of, name_faults, other_mode_faults
 from infometis_sdk.engine.inputs.names import nearest
@@ -72,6 +73,8 @@ def compose(
     """
     faults = _service_faults(project)
     faults += _environment_faults(project, environment)
+    faults += undeclared_faults(project, environment)
+    faults += external_faults(project, environment)
     layers = layers_of(project, environment)
     for layer in layers:
         faults += name_faults(project, layer)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.boundary.externals import external_credentials, external_objects
 from infometis_sdk.engine.core.digest import canonical_json, stack_digest
 from infometis_sdk.engine.core.influence import changed_parameters, check_influence
 from infometis_sdk.engine.inputs.patches import apply_patches
@@ -30,6 +31,7 @@ from infometis_sdk.engine.templates.render_service import (
     render_service,
 )
 from infometis_sdk.errors import RenderError
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.secret import SecretRef
@@ -85,6 +87,7 @@ def render(stack: ComposedStack) -> ManifestSet:
         ((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock
     )
     drafts += _stack_drafts(stack, drafts)
+    drafts += _border_drafts(stack)
     faults += _stamp(stack, drafts)
     if faults:
         raise RenderError(faults)
@@ -124,6 +127,16 @@ def _stack_drafts(stack: ComposedStack, drafts: Iterable[Draft]) -> list[Draft]:
             }
         )
     return [Draft(object=normalise(obj), service="", origin=origin) for obj in objects]
+
+
+def _border_drafts(stack: ComposedStack) -> list[Draft]:
+    """Make what the environment says of its border; nothing of that is part of the core."""
+    environment = stack.environment
+    origin = environment.sources.get(EXTERNAL, environment.origin)
+    return [
+        Draft(object=normalise(obj), service="", origin=origin, zone="border")
+        for obj in external_objects(environment)
+    ]
 
 
 def _service_drafts(
@@ -169,6 +182,7 @@ def reference_values(composed: ComposedService) -> dict[str, Any]:
 def _stamp(stack: ComposedStack, drafts: list[Draft]) -> list[Fault]:
     """Stamp every object in place; what two services both want is a fault."""
     secrets = {secret_name(c.name, name) for c in stack.services for name in c.service.credentials}
+    secrets |= {bound.secret for bound in external_credentials(stack.environment)}
     renamed = {
         (draft.object["kind"], draft.object["metadata"]["name"]): name
         for draft in drafts
@@ -306,7 +320,7 @@ def _manifest_set(stack: ComposedStack, drafts: Sequence[Draft]) -> ManifestSet:
         manifests=tuple(
             Manifest(
                 object=draft.object,
-                zone="core" if draft.service else "platform",
+                zone=draft.zone or ("core" if draft.service else "platform"),
                 service=draft.service,
                 origin=draft.origin,
                 singleton=draft.object["kind"] in SINGLETONS,
@@ -314,16 +328,19 @@ def _manifest_set(stack: ComposedStack, drafts: Sequence[Draft]) -> ManifestSet:
             )
             for draft in sorted(drafts, key=rank)
         ),
-        credentials=tuple(
-            BoundCredential(
-                service=composed.name,
-                name=name,
-                secret=secret_name(composed.name, name),
-                credential=credential,
-                sources=_sources(stack, f"{composed.name}.{name}", credential),
-            )
-            for composed in stack.services
-            for name, credential in composed.service.credentials.items()
+        credentials=(
+            *(
+                BoundCredential(
+                    service=composed.name,
+                    name=name,
+                    secret=secret_name(composed.name, name),
+                    credential=credential,
+                    sources=_sources(stack, f"{composed.name}.{name}", credential),
+                )
+                for composed in stack.services
+                for name, credential in composed.service.credentials.items()
+            ),
+            *external_credentials(stack.environment),
         ),
         order=order,
         needs={composed.name: tuple(composed.service.needs) for composed in stack.services},

@@ -15,7 +15,9 @@ from infometis_sdk.model.environment import (
     Border,
     DriftPolicy,
     Environment,
+    IsolationPolicy,
     Patch,
+    Peer,
     Policies,
     Preview,
     PrunePolicy,
@@ -23,6 +25,7 @@ from infometis_sdk.model.environment import (
     ReleasePolicy,
 )
 from infometis_sdk.model.equivalence import EquivalenceReport
+from infometis_sdk.model.external import External, ExternalCheck, ExternalService, ExternalTls
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.guard import GuardNote, GuardState
 from infometis_sdk.model.parameter import Influence, Parameter
@@ -102,6 +105,10 @@ __all__ = (
     "Environment",
     "EquivalenceReport",
     "Event",
+    "External",
+    "ExternalCheck",
+    "ExternalService",
+    "ExternalTls",
     "Fault",
     "GateResult",
     "Gates",
@@ -111,6 +118,7 @@ __all__ = (
     "HealthReport",
     "Image",
     "Influence",
+    "IsolationPolicy",
     "Lock",
     "Manifest",
     "ManifestSet",
@@ -121,6 +129,7 @@ __all__ = (
     "Outcome",
     "Parameter",
     "Patch",
+    "Peer",
     "Pipeline",
     "PipelineReport",
     "PipelineRow",

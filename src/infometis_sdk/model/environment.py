@@ -7,20 +7,25 @@ from typing import Any
 
 from attrs import field, frozen
 
+from infometis_sdk.model.external import External
 from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.secret import SecretRef
 
 __all__ = (
     "DRIFT_ACTIONS",
+    "ENCRYPTION_DEMANDS",
     "FOREIGN_ACTIONS",
     "IMAGE_POLICIES",
     "MODES",
+    "NETWORK_MODES",
     "POD_SECURITY_LEVELS",
     "AuditPolicy",
     "Border",
     "DriftPolicy",
     "Environment",
+    "IsolationPolicy",
     "Patch",
+    "Peer",
     "Policies",
     "Preview",
     "PrunePolicy",
@@ -33,6 +38,8 @@ DRIFT_ACTIONS = ("report", "heal", "heal-except")
 FOREIGN_ACTIONS = ("keep", "remove")
 IMAGE_POLICIES = ("any", "locked")
 POD_SECURITY_LEVELS = ("privileged", "baseline", "restricted")
+NETWORK_MODES = ("isolate", "open")
+ENCRYPTION_DEMANDS = ("required",)
 
 
 @frozen(kw_only=True)
@@ -136,12 +143,52 @@ class ReleasePolicy:
 
 
 @frozen(kw_only=True)
+class Peer:
+    """Pods outside the stack with which its pods may speak.
+
+    Attributes:
+        namespace: name of their namespace.
+        pods: labels that they have; none for all pods of the namespace.
+
+    """
+
+    namespace: str
+    pods: Mapping[str, str] = field(factory=dict)
+
+
+@frozen(kw_only=True)
+class IsolationPolicy:
+    """Whether pods are shut off from all that is not declared.
+
+    Attributes:
+        mode: ``isolate`` makes NetworkPolicies of what is declared, ``open`` makes none; when empty
+            ``isolate`` in independent mode, and ``open`` in shared mode, where the owners of the
+            cluster must have permitted it.
+        dns: the pods that answer names.
+        metrics: pods that may read the metrics of services.
+        api_server: addresses and ports, such as ``192.0.2.10:6443``, of the Kubernetes API, for
+            services that need it; read from the cluster when empty.
+
+    """
+
+    mode: str = ""
+    dns: Peer = Peer(namespace="kube-system", pods={"k8s-app": "kube-dns"})
+    metrics: tuple[Peer, ...] = field(default=(), converter=tuple[Peer, ...])
+    api_server: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+
+
+@frozen(kw_only=True)
 class Policies:
     """Policies of an environment.
 
     Attributes:
         pod_security: Pod Security level that the namespace enforces:
             ``privileged``, ``baseline`` or ``restricted``; empty sets none.
+        network: whether pods are shut off from all that is not declared.
+        encryption: ``required`` refuses every cluster that is not proved to encrypt the traffic
+            between nodes, unless a mesh does; empty demands nothing.
+        mesh: name of the service mesh that encrypts the traffic between pods, such as ``linkerd``;
+            your word for it, which nobody checks.
         resource_quota: ``hard`` of a ResourceQuota for the namespace; empty for none.
         validate: ``module:function`` of functions called with the ManifestSet;
             they yield faults.
@@ -162,6 +209,9 @@ class Policies:
     prune: PrunePolicy = PrunePolicy()
     registry: RegistryPolicy = RegistryPolicy()
     pod_security: str = ""
+    network: IsolationPolicy = IsolationPolicy()
+    encryption: str = ""
+    mesh: str = ""
     resource_quota: Mapping[str, str] = field(factory=dict)
     validate: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     images: str = "any"
@@ -215,6 +265,7 @@ class Environment:
         policies: drift, prune, registry, Pod Security, quota, functions that validate.
         credentials: ``{"service.credential": {key: SecretRef}}``; or, instead of the keys, one
             reference ``secret:NAME`` to an existing Secret that holds them all.
+        external: systems outside the stack by the name under which services find them.
         protected: a reviewed plan is demanded, and what ends things needs the name typed.
         preview: of which environment it is a short-lived preview; none for those that last.
         local: the untracked layer of values above ``values``.
@@ -240,8 +291,15 @@ class Environment:
     credentials: Mapping[str, Mapping[str, SecretRef] | SecretRef] = field(
         factory=dict, kw_only=True
     )
+    external: Mapping[str, External] = field(factory=dict, kw_only=True)
     protected: bool = field(default=False, kw_only=True)
     preview: Preview = field(factory=Preview, kw_only=True)
     local: Mapping[str, Mapping[str, Any]] = field(factory=dict, kw_only=True)
     origin: Origin = field(factory=Origin, kw_only=True)
     sources: Mapping[str, Origin] = field(factory=dict, kw_only=True, repr=False, eq=False)
+
+    @property
+    def isolated(self) -> bool:
+        """Whether pods are shut off from all that is not declared."""
+        mode = self.policies.network.mode
+        return mode == "isolate" or (not mode and self.mode == "independent")

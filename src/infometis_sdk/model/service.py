@@ -112,7 +112,8 @@ class Credential:
     ``tls``: ``ca.crt``, ``tls.crt``, ``tls.key``; and one more key for each derived form.
 
     Attributes:
-        type: ``password``, ``key``, ``cluster-id`` or ``tls``.
+        type: ``password``, ``key``, ``cluster-id`` or ``tls``; the engine itself knows ``given``,
+            for the credentials of external systems, of which nothing is ever made up.
         username: for ``password``.
         length: characters of what is generated.
         derived: extra forms: ``htpasswd`` (bcrypt line), ``bcrypt`` (hash alone).
@@ -197,10 +198,12 @@ class Service:
         images: by short name, used in templates as ``images.NAME``.
         parameters: by name, used in templates as ``params.NAME``.
         needs: services that start first.
-        uses: ``service.endpoint`` that it talks to; cycles are legal.
+        uses: ``service.endpoint`` that it talks to, or ``external.NAME`` for a system that each
+            environment declares; cycles are legal.
         endpoints, credentials, checks: by name.
         metrics: where Prometheus finds the metrics, if there are any.
         upgrade: which versions may be followed by this one.
+        kubernetes_api: whether those of its pods that mount a token speak to the Kubernetes API.
         renamed_from: earlier names of this service.
         templates: file name to text, below ``templates/``.
         files: file name to text, below ``files/``.
@@ -227,6 +230,7 @@ class Service:
     checks: Mapping[str, Check] = field(factory=dict)
     metrics: Metrics | None = None
     upgrade: Upgrade = Upgrade()
+    kubernetes_api: bool = False
     renamed_from: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     templates: Mapping[str, str] = field(factory=dict, repr=False)
     files: Mapping[str, str] = field(factory=dict, repr=False)

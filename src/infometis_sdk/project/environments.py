@@ -32,6 +32,7 @@ ENVIRONMENT_KEYS = (
     "patches",
     "policies",
     "credentials",
+    "external",
     "protected",
     "preview",
 )

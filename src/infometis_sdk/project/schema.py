@@ -17,14 +17,18 @@ import attrs
 from infometis_sdk._adapters.project_files import write_over
 from infometis_sdk._serde import dumps_json, unstructure
 from infometis_sdk.model.environment import (
+    ENCRYPTION_DEMANDS,
     FOREIGN_ACTIONS,
     IMAGE_POLICIES,
     MODES,
+    NETWORK_MODES,
     POD_SECURITY_LEVELS,
     DriftPolicy,
     Environment,
+    IsolationPolicy,
     Policies,
 )
+from infometis_sdk.model.external import EXTERNAL_PROTOCOLS, External
 from infometis_sdk.model.parameter import MUTABILITIES, SCOPES, SHRINKS, TYPES, Influence, Parameter
 from infometis_sdk.model.secret import SecretRef
 from infometis_sdk.model.service import (
@@ -57,10 +61,13 @@ _WORDS: Mapping[tuple[type, str], Sequence[str]] = {
     (Endpoint, "path_style"): PATH_STYLES,
     (Endpoint, "protocol"): PROTOCOLS,
     (Environment, "mode"): MODES,
+    (External, "protocol"): EXTERNAL_PROTOCOLS,
+    (IsolationPolicy, "mode"): ("", *NETWORK_MODES),
     (Parameter, "mutability"): MUTABILITIES,
     (Parameter, "scope"): SCOPES,
     (Parameter, "shrink"): SHRINKS,
     (Parameter, "type"): TYPES,
+    (Policies, "encryption"): ("", *ENCRYPTION_DEMANDS),
     (Policies, "images"): IMAGE_POLICIES,
     (Policies, "pod_security"): ("", *POD_SECURITY_LEVELS),
     (Upgrade, "downgrade"): DOWNGRADES,

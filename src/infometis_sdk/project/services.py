@@ -47,6 +47,7 @@ DESCRIPTOR_KEYS = (
     "checks",
     "metrics",
     "upgrade",
+    "kubernetes_api",
     "renamed_from",
 )
 """What a descriptor may say of a Service; the rest of its fields come from the other files."""

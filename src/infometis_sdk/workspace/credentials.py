@@ -10,6 +10,7 @@ from attrs import field, frozen
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.writing.credentials import secret_data
 from infometis_sdk.errors import ProjectError
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import Report, Table
@@ -89,7 +90,7 @@ def read_credentials(
                 shown = value.decode("utf-8", errors="replace")
             rows.append(
                 CredentialRow(
-                    service=one.service,
+                    service=one.service or EXTERNAL,
                     credential=one.name,
                     key=key,
                     value=shown,

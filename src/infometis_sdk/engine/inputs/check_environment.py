@@ -6,13 +6,16 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING
 
+from infometis_sdk.engine.boundary.addresses import api_address
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.inputs.patches import path_fault
 from infometis_sdk.engine.objects import quantity
 from infometis_sdk.model.environment import (
     DRIFT_ACTIONS,
+    ENCRYPTION_DEMANDS,
     FOREIGN_ACTIONS,
     IMAGE_POLICIES,
+    NETWORK_MODES,
     POD_SECURITY_LEVELS,
 )
 from infometis_sdk.model.fault import Fault
@@ -124,7 +127,9 @@ def _policy_faults(environment: Environment) -> Iterator[Fault]:
         ("policies.pod_security", policies.pod_security, POD_SECURITY_LEVELS),
         ("policies.drift.action", policies.drift.action, DRIFT_ACTIONS),
         ("policies.drift.foreign", policies.drift.foreign, FOREIGN_ACTIONS),
+        ("policies.encryption", policies.encryption, ENCRYPTION_DEMANDS),
         ("policies.images", policies.images, IMAGE_POLICIES),
+        ("policies.network.mode", policies.network.mode, NETWORK_MODES),
     ):
         if word and word not in legal:
             yield _fault(environment, path, f"unknown word {word!r}", legal=", ".join(legal),
@@ -143,6 +148,12 @@ def _policy_faults(environment: Environment) -> Iterator[Fault]:
         if not _FUNCTION.fullmatch(function):
             yield _fault(environment, f"policies.validate[{index}]", "names no function",
                          found=repr(function), legal="module:function")  # fmt: skip
+    for index, text in enumerate(policies.network.api_server):
+        try:
+            api_address(text)
+        except ValueError as error:
+            where, how = f"policies.network.api_server[{index}]", "such as 192.0.2.10:6443"
+            yield _fault(environment, where, str(error), found=repr(text), legal=how)
     for key, amount in policies.resource_quota.items():
         try:
             quantity.parse(amount)

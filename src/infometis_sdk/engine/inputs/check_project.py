@@ -11,11 +11,13 @@ import attrs
 from infometis_sdk._serde import structure
 from infometis_sdk.engine.compose import compose, derived_stack_id
 from infometis_sdk.engine.inputs.check_environment import environment_faults
+from infometis_sdk.engine.inputs.check_externals import used_externals
 from infometis_sdk.engine.inputs.check_pipelines import FUNCTION, pipeline_faults
 from infometis_sdk.engine.inputs.check_templates import template_faults
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.environment import Environment
+from infometis_sdk.model.external import External
 from infometis_sdk.model.fault import Fault, Origin
 
 if TYPE_CHECKING:
@@ -56,7 +58,7 @@ def project_faults(
     for service in checked.services.values():
         faults += template_faults(service)
     # one environment at least, so that the project's own values are checked without any
-    environments = list(checked.environments.values()) or [Environment("none")]
+    environments = list(checked.environments.values()) or [_some_environment(checked)]
     for environment in environments:
         try:
             compose(_with_platform_values(checked), environment)
@@ -163,6 +165,13 @@ def _renames(project: Project) -> Iterator[Fault]:
             elif owners.setdefault(old, name) != name:
                 message = f"{name!r} and {owners[old]!r} both say that they were {old!r}"
                 yield Fault(message=message, origin=origin, path="renamed_from")
+
+
+def _some_environment(project: Project) -> Environment:
+    """Return an environment that lacks nothing, for a project that has none."""
+    names = {name for each in project.services.values() for name in used_externals(each.uses)}
+    stub = External(addresses=["192.0.2.1"], port=1)
+    return Environment("none", external=dict.fromkeys(sorted(names), stub))
 
 
 def _without_echoes(

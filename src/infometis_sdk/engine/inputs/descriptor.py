@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from infometis_sdk.engine.core.reach import out_of_reach
 from infometis_sdk.engine.inputs import values as checks
 from infometis_sdk.engine.inputs.names import nearest
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.parameter import MUTABILITIES, SCOPES, SHRINKS, TYPES, Parameter
 from infometis_sdk.model.service import (
@@ -95,6 +96,13 @@ def _faults(service: Service) -> Iterator[Fault]:
             found=service.name,
             legal=f"lower-case letters, digits and hyphens, at most {_NAME_MAX} characters",
         )
+    if service.name == EXTERNAL:
+        message = f"{EXTERNAL!r} stands for systems outside the stack, not for a service"
+        yield _fault(service, "name", message, legal="another name")
+    for use in service.uses:
+        if use in (EXTERNAL, f"{EXTERNAL}."):
+            message = f"{use!r} names no system"
+            yield _fault(service, "uses", message, legal=f"{EXTERNAL}.NAME")
     for name, parameter in service.parameters.items():
         yield from _parameter_faults(service, f"parameters.{name}", name, parameter)
     yield from _image_faults(service)

@@ -6,6 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 from typing import TYPE_CHECKING
 
 from infometis_sdk.engine.inputs.names import nearest
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault, Origin
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ def _use_faults(service: Service, services: Mapping[str, Service]) -> list[Fault
     faults = []
     for use in service.uses:
         target, dot, endpoint = use.partition(".")
+        if target == EXTERNAL:
+            continue  # which ones there are is for an environment to say
         if target not in services:
             faults.append(_unknown(service, "uses", target, services))
         elif not dot or endpoint not in services[target].endpoints:

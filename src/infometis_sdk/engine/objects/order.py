@@ -31,6 +31,7 @@ _STEPS: tuple[tuple[str, ...], ...] = (
     ("ClusterRoleBinding", "RoleBinding"),
     ("Secret", "ConfigMap", "PersistentVolume", "PersistentVolumeClaim"),
     ("Service",),
+    ("EndpointSlice",),
     ("DaemonSet", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Job", "CronJob"),
     (),  # custom resources, and everything else that is not named here
     ("HorizontalPodAutoscaler",),

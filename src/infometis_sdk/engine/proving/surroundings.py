@@ -129,7 +129,13 @@ def _source(environment: Environment, word: str) -> str:
     return place(environment.origin)
 
 
-_POLICIES = {"Namespace": "policies.pod_security", "ResourceQuota": "policies.resource_quota"}
+_POLICIES = {
+    "EndpointSlice": "external",
+    "Namespace": "policies.pod_security",
+    "NetworkPolicy": "policies.network",
+    "ResourceQuota": "policies.resource_quota",
+    "Service": "external",
+}
 """What of an environment makes the objects that belong to the stack as a whole."""
 
 

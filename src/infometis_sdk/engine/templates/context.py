@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.inputs.check_externals import used_externals
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.inputs.values import plain
 from infometis_sdk.engine.templates.sandbox import TemplateError
 from infometis_sdk.engine.templates.template import render_file
 from infometis_sdk.errors import RenderError
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault, Origin
 
 if TYPE_CHECKING:
@@ -112,7 +114,11 @@ class ServiceContext:
             other = self._services.get(target)
             if other is not None and key in other.endpoints:
                 table[use] = (other, other.endpoints[key])
-        _known("endpoint", name, table, "add it to uses in the descriptor")
+        outside = {f"{EXTERNAL}.{key}": key for key in used_externals(self.service.uses)}
+        if name in outside:
+            # Its port is for the template to write: the core says the same in every environment.
+            return {"host": outside[name]}
+        _known("endpoint", name, {**table, **outside}, "add it to uses in the descriptor")
         service, endpoint = table[name]
         host = endpoint.service or service.name
         address = f"{host}:{endpoint.port}"
@@ -134,6 +140,8 @@ class ServiceContext:
         for other in sorted(reached & set(self._services)):
             for key in self._services[other].credentials:
                 table[f"{other}.{key}"] = secret_name(other, key)
+        for key in used_externals(self.service.uses):
+            table[f"{EXTERNAL}.{key}"] = secret_name(EXTERNAL, key)
         _known("credential", name, table, "declare it, or add the service to uses")
         return table[name]
 

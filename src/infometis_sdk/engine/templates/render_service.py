@@ -32,13 +32,17 @@ _MARK = re.compile(r" #@(\d+)$")
 
 @define(kw_only=True)
 class Draft:
-    """One object on its way through the render; private to the engine."""
+    """One object on its way through the render; private to the engine.
+
+    ``zone`` is empty for what follows from the owner: a service's is core, the stack's platform.
+    """
 
     object: dict[str, Any]
     service: str
     origin: Origin
     raw: bool = False
     reads: tuple[str, ...] = field(default=())
+    zone: str = ""
 
 
 def key_of(draft: Draft) -> tuple[str, str]:

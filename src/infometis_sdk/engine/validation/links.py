@@ -12,7 +12,6 @@ from infometis_sdk.engine.templates.context import credential_keys
 
 if TYPE_CHECKING:
     from infometis_sdk.engine.validation.findings import Findings
-    from infometis_sdk.model.service import Credential
     from infometis_sdk.model.stack import Manifest, ManifestSet
 
 __all__ = ("check_links",)
@@ -43,8 +42,9 @@ class _Links:
         self.table: dict[tuple[str, str, str], Manifest] = {
             (m.ref.kind, m.ref.namespace, m.ref.name): m for m in manifests.manifests
         }
-        self.credentials: dict[str, Credential] = {
-            c.secret: c.credential for c in manifests.credentials
+        self.credentials: dict[str, tuple[str, ...]] = {
+            c.secret: (*credential_keys(c.credential), *c.credential.derived) or tuple(c.sources)
+            for c in manifests.credentials
         }
         self.pods: dict[str, list[_Pod]] = {}
         self.labelled: dict[tuple[str, str, Any], list[_Pod]] = {}
@@ -146,8 +146,7 @@ class _Links:
                 )
 
     def credential_key(self, manifest: Manifest, read: podspec.Read) -> None:
-        credential = self.credentials[read.name]
-        keys = (*credential_keys(credential), *credential.derived)
+        keys = self.credentials[read.name]
         if read.key and read.key not in keys:
             self.out.error(
                 manifest,

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from infometis_sdk.engine.objects.inventory_id import parent_name
 from infometis_sdk.engine.objects.marks import ROLE, STACK
 from infometis_sdk.errors import SecretError
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.secret import Secret, SecretRef
 
@@ -118,7 +119,9 @@ def make(bound: BoundCredential, namespace: str, resolve: Resolver) -> dict[str,
     """
     credential = bound.credential
     given = {key: resolve(ref).reveal() for key, ref in bound.sources.items() if _is_given(ref)}
-    where = f"credential {bound.service}.{bound.name}"
+    where = f"credential {bound.service or EXTERNAL}.{bound.name}"
+    if credential.type == "given":
+        return {key: value.encode() for key, value in given.items()}
     legal = _keys(credential.type)
     for key in given:
         if key not in legal:
@@ -151,7 +154,7 @@ def credential_manifest(
 ) -> dict[str, Any]:
     """Return the Secret of a credential, to be created if absent."""
     manifest = _secret(bound.secret, namespace, stack_id, "credential", data)
-    manifest["metadata"]["labels"]["app.kubernetes.io/name"] = bound.service
+    manifest["metadata"]["labels"]["app.kubernetes.io/name"] = bound.service or EXTERNAL
     if bound.credential.durable:
         manifest["metadata"]["annotations"] = {"infometis.io/durable": "true"}
     return manifest
