@@ -74,6 +74,8 @@ class InfluenceReport(Report):
     """What each parameter of each service may change.
 
     Attributes:
+        stack_id: of the stack.
+        service: the one that was asked for; empty for all.
         rows: ``service.parameter``, its scope, and the paths that it declares.
         seen: what changed when the parameter alone was varied.
         undeclared: what of that it does not declare; such a value could not be rendered.
@@ -81,6 +83,7 @@ class InfluenceReport(Report):
     """
 
     stack_id: str
+    service: str = ""
     rows: tuple[tuple[str, str, tuple[str, ...]], ...] = field(
         converter=tuple[tuple[str, str, tuple[str, ...]], ...]
     )
@@ -89,7 +92,7 @@ class InfluenceReport(Report):
 
     def headline(self) -> str:
         """Count the parameters."""
-        return f"{len(self.rows)} parameters of {self.stack_id} are not core"
+        return f"{len(self.rows)} parameters of {self.service or self.stack_id} are not core"
 
     def table(self) -> Table:
         """Show one row a declared path, and below what follows a parameter undeclared."""
@@ -137,6 +140,10 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
     composed = services[name]
     key, _, below = rest.partition(".")
     known = composed.service.parameters
+    if not key:
+        legal = ", ".join(f"{name}.{parameter}" for parameter in sorted(known)) or "none"
+        fault = Fault(message=f"{path!r} names a service, not a parameter", legal=legal)
+        raise ProjectError([fault])
     if key not in known:
         kind = f"parameter of {name}"
         raise _unknown(kind, key, list(known))
@@ -163,6 +170,9 @@ def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceRepor
 
     Each parameter is also varied by itself, to see what really follows it.
 
+    Raises:
+        ProjectError: no such service; with the nearest known name.
+
     Example:
         >>> from infometis_sdk.engine.compose import compose
         >>> from infometis_sdk.model import Environment, Project
@@ -170,6 +180,10 @@ def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceRepor
         '0 parameters of p-dev are not core'
 
     """
+    names = [composed.name for composed in stack.services]
+    if service and service not in names:
+        kind = "service"
+        raise _unknown(kind, service, names)
     derived = {
         f"{composed.name}.{name}": found
         for composed in stack.services
@@ -178,6 +192,7 @@ def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceRepor
     }
     return InfluenceReport(
         stack_id=stack.stack_id,
+        service=service,
         rows=tuple(
             (
                 f"{composed.name}.{name}",

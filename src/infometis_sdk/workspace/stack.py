@@ -304,7 +304,7 @@ class Stack:
         """
         run = run or Run.within(_ASK)
         return self._plan(
-            self._valid(),
+            self._valid(services),
             self._cluster(run),
             run,
             services=services,
@@ -312,10 +312,12 @@ class Stack:
             accept_data_loss=accept_data_loss,
         )
 
-    def _valid(self) -> ManifestSet:
-        from infometis_sdk.workspace.checking import validate
+    def _valid(self, services: Sequence[str] = ()) -> ManifestSet:
+        """Render, and refuse what can be refused before anything is contacted or made."""
+        from infometis_sdk.workspace.checking import known_services, validate
 
         manifests = self.render()
+        known_services(manifests, services)
         faults = [
             fault
             for fault in validate(manifests, self._workspace.project.root)
@@ -337,9 +339,7 @@ class Stack:
     ) -> Plan:
         from infometis_sdk.engine.plan import Consent, plan
         from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
-        from infometis_sdk.workspace.checking import known_services
 
-        known_services(manifests, services)
         run.emit(Event(name="plan", state="started"))
         made = plan(
             cluster,
@@ -504,7 +504,7 @@ class Stack:
         """
         begun = time.monotonic()
         run = run or Run.within(_UP)
-        manifests = self._valid()
+        manifests = self._valid(services)
         self._remember_choice(run)
         cluster = self._cluster(run, self.platform.ensure(run))
         lay_add_ons(self, run)

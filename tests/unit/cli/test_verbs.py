@@ -69,6 +69,18 @@ def test_a_new_project_is_sound_and_nothing_is_overwritten(
     assert run("-C", "demo", "validate").out == "demo: no fault in dev, prod\n"
 
 
+@pytest.mark.parametrize("verb", ["plan", "up"])
+def test_a_misspelt_service_is_told_before_a_cluster_is_made(
+    verb: str, run: Runner, project: Path
+) -> None:
+    """What the project alone can tell is told at once, and nothing is made or contacted for it."""
+    done = run(verb, "kafak")
+    assert (done.code, done.out) == (2, "")
+    assert "there is no service 'kafak'" in done.err
+    assert "did you mean 'kafka'?" in done.err
+    assert not (project.parent / "state").exists()
+
+
 def test_init_refuses_a_name_that_cannot_be_one(run: Runner) -> None:
     """A project's name becomes part of DNS names."""
     done = run("init", "Über_Projekt")

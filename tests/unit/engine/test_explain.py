@@ -43,6 +43,15 @@ def test_unknown(path: str, nearest: str) -> None:
     assert caught.value.faults[0].nearest == nearest
 
 
+def test_a_service_alone() -> None:
+    """Who names a service and no parameter is shown what can be asked for."""
+    with pytest.raises(ProjectError) as caught:
+        explain(STACK, "kafka")
+    (fault,) = caught.value.faults
+    assert fault.message == "'kafka' names a service, not a parameter"
+    assert "kafka.replicas" in fault.legal.split(", ")
+
+
 def test_below_a_map() -> None:
     """A value that came as part of a map is explained by the layer that gave the map."""
     service = Service(
@@ -62,3 +71,11 @@ def test_influence() -> None:
         "kafka.storage_class",
     ]
     assert "StatefulSet/kafka spec.replicas" in str(report)
+
+
+def test_influence_of_one_service() -> None:
+    """Of a named service the count is its own; a name that nobody has is a fault, not nothing."""
+    assert explain_influence(STACK, "kafka").headline() == "4 parameters of kafka are not core"
+    with pytest.raises(ProjectError) as caught:
+        explain_influence(STACK, "kafak")
+    assert caught.value.faults[0].nearest == "kafka"
