@@ -198,7 +198,16 @@ def _project_document(root: Path, faults: list[Fault]) -> Document:
     if not found:
         text = shown(document.data) if document else "nothing"
         faults.append(Fault(message="is no project", origin=origin, found=text, legal="a mapping"))
-    raise ProjectError(ordered(faults))
+    raise ProjectError(ordered([*faults, *_beside(root)]))
+
+
+def _beside(root: Path) -> list[Fault]:
+    """Return what is wrong with the other files where ``infometis.yaml`` cannot be read."""
+    faults = [*read_lock(root)[1], *load_environments(root)[1]]
+    for directory in _service_directories(root):
+        files = read_service_files(root / directory, shown=directory)
+        faults += service_from_files(files, directory).faults
+    return [fault for fault in faults if fault.level == "error"]
 
 
 def _project_file(document: Document, faults: list[Fault]) -> ProjectFile:

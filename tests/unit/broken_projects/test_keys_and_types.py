@@ -3,6 +3,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import pytest
+
 Faults = Callable[[str], list[str]]
 
 
@@ -180,6 +182,44 @@ def test_duplicate_keys_of_every_file(faults: Faults) -> None:
         "services/web/manifests/all.yaml:6 data.x | the key 'x' is here twice, at lines 5 and 6",
         "services/web/service.yaml:5 parameters.b.default | the key 'default' is here twice, in one line",
         "services/web/service.yaml:6 parameters.a | the key 'a' is here twice, at lines 4 and 6",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\tname: demo", "a tab indents this line"),
+        ("just text", "is no project"),
+        ("", "is no project"),
+    ],
+)
+def test_a_project_file_that_cannot_be_read_hides_no_other_fault(
+    text: str, message: str, faults: Faults
+) -> None:
+    """Where infometis.yaml is no project, the faults of every other file are told all the same."""
+    assert faults(
+        f"""
+        === infometis.yaml
+        {text}
+        === infometis.lock
+        format: infometis.io/lock/v1
+        servces: {{}}
+        === environments/dev.yaml
+        protected: [
+        === environments/test.yaml
+        format: infometis.io/environment/v1
+        protcted: true
+        === services/web/service.yaml
+        format: infometis.io/service/v1
+        name: web
+        parameters: []
+        """
+    ) == [
+        "environments/dev.yaml:2  | not valid YAML: did not find expected node content while parsing a flow node",
+        "environments/test.yaml:2 protcted | unknown key 'protcted' | protected",
+        "infometis.lock:2 servces | unknown key 'servces' | services",
+        f"infometis.yaml:1  | {message}",
+        "services/web/service.yaml:3 parameters | has the wrong type",
     ]
 
 
