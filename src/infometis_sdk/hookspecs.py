@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.report import ApplyReport
     from infometis_sdk.model.service import ServiceSource
     from infometis_sdk.ports.audit import AuditSinkSpec
+    from infometis_sdk.ports.border import BorderSpec
     from infometis_sdk.ports.notifier import NotifierSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
@@ -29,6 +30,7 @@ __all__ = (
     "infometis_after_apply",
     "infometis_audit_sinks",
     "infometis_before_apply",
+    "infometis_borders",
     "infometis_notifiers",
     "infometis_platforms",
     "infometis_services",
@@ -60,6 +62,29 @@ def infometis_platforms() -> Iterable[PlatformSpec]:
             @hookimpl
             def infometis_platforms():
                 return (PlatformSpec(name="mine", summary="…", settings=Mine, factory=make),)
+
+    .. versionadded:: 0.1.0
+
+    """
+    return ()
+
+
+@hookspec
+def infometis_borders() -> Iterable[BorderSpec]:
+    """Register border adapters.
+
+    Called once, when an environment that names a border is first looked at.
+
+    Returns:
+        Records; nothing heavy is imported until a record's factory runs.
+        Results of all plugins are joined; two records of one name are an error naming both.
+
+    Example:
+        .. code-block:: python
+
+            @hookimpl
+            def infometis_borders():
+                return (BorderSpec(name="mine", summary="…", settings=Mine, factory=MyBorder),)
 
     .. versionadded:: 0.1.0
 

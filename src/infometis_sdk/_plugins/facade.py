@@ -33,17 +33,19 @@ from infometis_sdk.errors import (
 )
 from infometis_sdk.model.service import ServiceSource
 from infometis_sdk.ports.audit import AuditSinkSpec
+from infometis_sdk.ports.border import BorderSpec
 from infometis_sdk.ports.notifier import NotifierSpec
 from infometis_sdk.ports.platform import PlatformSpec
 
 if TYPE_CHECKING:
+    from infometis_sdk.model.border import Border
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.report import ApplyReport
 
 __all__ = ("Plugins",)
 
 _OWN = "infometis-sdk"
-Record = TypeVar("Record", PlatformSpec, ServiceSource, AuditSinkSpec, NotifierSpec)
+Record = TypeVar("Record", PlatformSpec, BorderSpec, ServiceSource, AuditSinkSpec, NotifierSpec)
 _Sink = TypeVar("_Sink", AuditSinkSpec, NotifierSpec)
 
 
@@ -67,6 +69,7 @@ class Plugins:
         self._problems: list[PluginProblem] = []
         self._clashes: list[tuple[str, Candidate, Candidate]] = []
         self._platforms: Mapping[str, PlatformSpec] | None = None
+        self._borders: Mapping[str, BorderSpec] | None = None
         self._services: Mapping[str, ServiceSource] | None = None
         self._audit_sinks: Mapping[str, AuditSinkSpec] | None = None
         self._notifiers: Mapping[str, NotifierSpec] | None = None
@@ -117,6 +120,37 @@ class Plugins:
         if self._platforms is None:
             self._platforms = self._records("platform", "infometis_platforms", PlatformSpec)
         return self._platforms
+
+    def borders(self) -> Mapping[str, BorderSpec]:
+        """Return the registered border adapters by name.
+
+        Raises:
+            PluginClashError: two plugins offer one name.
+
+        """
+        if self._borders is None:
+            self._borders = self._records("border", "infometis_borders", BorderSpec)
+        return self._borders
+
+    def border(self, wanted: Border) -> tuple[BorderSpec, Any]:
+        """Find the border adapter that an environment names, and its settings.
+
+        Raises:
+            UnknownPluginError: nobody offers it.
+            PluginLoadError: the plugin that should offer it is broken.
+            ProjectError: the settings are wrong; every fault.
+
+        """
+        known = self.borders()
+        if wanted.type not in known:
+            raise self._unknown(wanted.type, known, "border")
+        spec = known[wanted.type]
+        if isinstance(wanted.settings, spec.settings):
+            return spec, wanted.settings
+        settings, faults = structure(spec.settings, wanted.settings, path=f"border.{spec.name}")
+        if faults:
+            raise ProjectError(faults)
+        return spec, settings
 
     def services(self) -> Mapping[str, ServiceSource]:
         """Return the registered services by name.
@@ -251,7 +285,7 @@ class Plugins:
 
     def listing(self) -> tuple[PluginInfo, ...]:
         """Return every plugin that was found, by name; raises nothing."""
-        for ask in (self.platforms, self.services, self.audit_sinks, self.notifiers):
+        for ask in (self.platforms, self.borders, self.services, self.audit_sinks, self.notifiers):
             try:
                 ask()
             except PluginClashError:

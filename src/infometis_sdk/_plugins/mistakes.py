@@ -9,6 +9,7 @@ import attrs
 
 from infometis_sdk import hookspecs
 from infometis_sdk.ports.audit import AuditSinkSpec
+from infometis_sdk.ports.border import BorderSpec
 from infometis_sdk.ports.platform import PlatformSpec
 
 if TYPE_CHECKING:
@@ -22,6 +23,8 @@ def misfit(item: Any, record: type) -> str:  # noqa: ANN401 - whatever a plugin 
         return f"{type(item).__name__}, not {record.__name__}"
     if isinstance(item, PlatformSpec) and not attrs.has(item.settings):
         return f"a platform {item.name!r} whose settings are no attrs class"
+    if isinstance(item, BorderSpec) and not attrs.has(item.settings):
+        return f"a border {item.name!r} whose settings are no attrs class"
     if isinstance(item, AuditSinkSpec) and not attrs.has(item.settings):
         return f"an audit sink {item.name!r} whose settings are no attrs class"
     return ""

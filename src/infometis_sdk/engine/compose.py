@@ -1,7 +1,8 @@
 """Compose: a project and an environment become one stack with final values.
 
-Layers, lowest first: base (the descriptor's defaults), project, platform defaults, mode,
-environment, local. Maps merge, lists replace, ``null`` unsets what lower layers said.
+Layers, lowest first: base (the descriptor's defaults), project, platform defaults, border (what
+services must know of their routes), mode, environment, local.
+Maps merge, lists replace, ``null`` unsets what lower layers said.
 Base and project may set core parameters; mode, environment and local never.
 """
 
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.border.check_border import border_faults
+from infometis_sdk.engine.border.routes import announced, routes_of, with_members
 from infometis_sdk.engine.inputs import values as checks
 from infometis_sdk.engine.inputs.check_externals import external_faults, undeclared_faults
 from infometis_sdk.engine.inputs.descriptor import faults_of
@@ -27,6 +30,7 @@ from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.stack import ComposedService, ComposedStack, Setting
 
 if TYPE_CHECKING:
+    from infometis_sdk.engine.border.scene import Publisher
     from infometis_sdk.model.parameter import Parameter
     from infometis_sdk.model.project import Project
     from infometis_sdk.model.service import Service
@@ -45,6 +49,7 @@ def compose(
     environment: Environment,
     *,
     platform_defaults: Mapping[str, Any] = _NO_DEFAULTS,
+    publisher: Publisher | None = None,
 ) -> ComposedStack:
     """Lay all layers of values over each other.
 
@@ -53,6 +58,7 @@ def compose(
         environment: the environment; need not be one of the project's own.
         platform_defaults: values by parameter name, given to every service that declares a
             parameter of that name with scope ``platform``.
+        publisher: who renders the environment's border.
 
     Returns:
         The stack: every value final and checked, each with the whole history of its layers,
@@ -75,14 +81,19 @@ def compose(
     faults += _environment_faults(project, environment)
     faults += undeclared_faults(project, environment)
     faults += external_faults(project, environment)
+    faults += border_faults(project.services, environment)
     layers = layers_of(project, environment)
     for layer in layers:
         faults += name_faults(project, layer)
     faults += other_mode_faults(project, environment)
+    routes = routes_of(project.services, environment)
+    learned = announced(routes)
 
     composed: dict[str, ComposedService] = {}
     for name, service in project.services.items():
-        composed[name], found = _compose_service(service, layers, platform_defaults)
+        composed[name], found = _compose_service(
+            service, layers, platform_defaults, learned.get(name, {})
+        )
         faults += found
     order, found = dependency_order(project.services)
     faults += found
@@ -95,6 +106,8 @@ def compose(
         namespace=home_namespace(project, environment),
         services=tuple(composed[name] for name in order),
         lock=project.lock,
+        routes=with_members(routes, {name: made.values for name, made in composed.items()}),
+        publisher=publisher,
     )
 
 
@@ -211,7 +224,10 @@ def _environment_faults(project: Project, environment: Environment) -> list[Faul
 
 
 def _compose_service(
-    service: Service, layers: tuple[Layer, ...], platform_defaults: Mapping[str, Any]
+    service: Service,
+    layers: tuple[Layer, ...],
+    platform_defaults: Mapping[str, Any],
+    learned: Mapping[str, Any] = _NO_DEFAULTS,
 ) -> tuple[ComposedService, list[Fault]]:
     project, mode, environment, local = layers
     platform = Layer(
@@ -227,6 +243,13 @@ def _compose_service(
         prefixes=(),
         fallback=Origin(layer="platform"),
     )
+    border = Layer(
+        name="border",
+        values={service.name: learned},
+        sources={},
+        prefixes=(),
+        fallback=Origin(layer="border"),
+    )
     values: dict[str, Any] = {}
     history: dict[str, tuple[Setting, ...]] = {}
     faults: list[Fault] = []
@@ -238,7 +261,7 @@ def _compose_service(
         value = checks.plain(parameter.default)
         _record(history, name, value, base)
         origin = base
-        for layer in (project, platform, mode, environment, local):
+        for layer in (project, platform, border, mode, environment, local):
             given = layer.values.get(service.name)
             if not isinstance(given, Mapping) or name not in given:
                 continue

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.border.render_border import render_border
 from infometis_sdk.engine.boundary.externals import external_credentials, external_objects
 from infometis_sdk.engine.core.digest import canonical_json, stack_digest
 from infometis_sdk.engine.core.influence import changed_parameters, check_influence
@@ -88,10 +89,13 @@ def render(stack: ComposedStack) -> ManifestSet:
     )
     drafts += _stack_drafts(stack, drafts)
     drafts += _border_drafts(stack)
+    border = render_border(stack)
+    faults += border.faults
+    drafts += border.drafts
     faults += _stamp(stack, drafts)
     if faults:
         raise RenderError(faults)
-    return _manifest_set(stack, drafts)
+    return _manifest_set(stack, drafts, border.credentials)
 
 
 def _stack_drafts(stack: ComposedStack, drafts: Iterable[Draft]) -> list[Draft]:
@@ -299,7 +303,9 @@ def _sources(stack: ComposedStack, name: str, credential: Credential) -> Mapping
     }
 
 
-def _manifest_set(stack: ComposedStack, drafts: Sequence[Draft]) -> ManifestSet:
+def _manifest_set(
+    stack: ComposedStack, drafts: Sequence[Draft], published: Sequence[BoundCredential]
+) -> ManifestSet:
     order = tuple(composed.name for composed in stack.services)
     place = {name: number for number, name in enumerate(("", *order))}
 
@@ -341,6 +347,7 @@ def _manifest_set(stack: ComposedStack, drafts: Sequence[Draft]) -> ManifestSet:
                 for name, credential in composed.service.credentials.items()
             ),
             *external_credentials(stack.environment),
+            *published,
         ),
         order=order,
         needs={composed.name: tuple(composed.service.needs) for composed in stack.services},

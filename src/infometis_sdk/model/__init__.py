@@ -8,11 +8,23 @@ from infometis_sdk.model.audit import (
     AuditOutcome,
 )
 from infometis_sdk.model.audit_report import AuditFault, AuditReport, AuditTimeline
+from infometis_sdk.model.border import (
+    Acme,
+    Auth,
+    Border,
+    BorderTls,
+    CertIssuer,
+    Guarded,
+    Member,
+    Rate,
+    Route,
+    RouteSettings,
+)
+from infometis_sdk.model.border_report import BorderReport, Proof
 from infometis_sdk.model.bundle import Bundle
 from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
 from infometis_sdk.model.environment import (
     AuditPolicy,
-    Border,
     DriftPolicy,
     Environment,
     IsolationPolicy,
@@ -76,6 +88,7 @@ from infometis_sdk.model.stack import (
 )
 
 __all__ = (
+    "Acme",
     "ApplyReport",
     "Approval",
     "AuditChange",
@@ -87,10 +100,14 @@ __all__ = (
     "AuditPolicy",
     "AuditReport",
     "AuditTimeline",
+    "Auth",
     "Border",
+    "BorderReport",
+    "BorderTls",
     "BoundCredential",
     "Bundle",
     "CancelToken",
+    "CertIssuer",
     "Change",
     "Check",
     "ComparisonReport",
@@ -114,6 +131,7 @@ __all__ = (
     "Gates",
     "GuardNote",
     "GuardState",
+    "Guarded",
     "HealthItem",
     "HealthReport",
     "Image",
@@ -123,6 +141,7 @@ __all__ = (
     "Manifest",
     "ManifestSet",
     "Measure",
+    "Member",
     "Metrics",
     "ObjectRef",
     "Origin",
@@ -141,12 +160,16 @@ __all__ = (
     "Probe",
     "Project",
     "PromotionReport",
+    "Proof",
     "PrunePolicy",
+    "Rate",
     "RegistryPolicy",
     "Release",
     "ReleaseList",
     "ReleasePolicy",
     "Report",
+    "Route",
+    "RouteSettings",
     "Run",
     "Secret",
     "SecretRef",

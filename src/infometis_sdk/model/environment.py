@@ -7,6 +7,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from infometis_sdk.model.border import Border
 from infometis_sdk.model.external import External
 from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.secret import SecretRef
@@ -20,7 +21,6 @@ __all__ = (
     "NETWORK_MODES",
     "POD_SECURITY_LEVELS",
     "AuditPolicy",
-    "Border",
     "DriftPolicy",
     "Environment",
     "IsolationPolicy",
@@ -216,20 +216,6 @@ class Policies:
     validate: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     images: str = "any"
     releases: ReleasePolicy = ReleasePolicy()
-
-
-@frozen(kw_only=True)
-class Border:
-    """How the outside reaches the environment; adapters add their own settings later.
-
-    Attributes:
-        type: name of the border adapter; ``none`` publishes nothing.
-        settings: the adapter's own section, structured by its settings class.
-
-    """
-
-    type: str = "none"
-    settings: Mapping[str, Any] = field(factory=dict)
 
 
 @frozen(kw_only=True)

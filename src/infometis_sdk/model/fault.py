@@ -12,8 +12,8 @@ class Origin:
     """Where a value, a template or a manifest comes from.
 
     Attributes:
-        layer: ``base``, ``project``, ``platform``, ``mode``, ``environment``, ``local`` or
-            ``code``.
+        layer: ``base``, ``project``, ``platform``, ``border``, ``mode``, ``environment``,
+            ``local`` or ``code``.
         file: path relative to the project, or a package resource; empty for code.
         line: counted from 1; 0 when unknown.
 

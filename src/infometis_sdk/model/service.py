@@ -11,7 +11,11 @@ from attrs import field, frozen
 from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.parameter import Parameter
 
+ANNOUNCED = ("url", "host", "prefix", "domain", "port")
+"""What a service may learn of its route; see :class:`Endpoint`."""
+
 __all__ = (
+    "ANNOUNCED",
     "CREDENTIAL_TYPES",
     "DERIVED_FORMS",
     "DOWNGRADES",
@@ -86,6 +90,12 @@ class Endpoint:
             (wants a host of its own).
         public: whether the border may route to it.
         sensitive: operations that need stronger authentication.
+        announce: what of its route the service must know, to the parameter of scope ``border``
+            that tells it: ``url``, ``host`` (with the port unless it is the usual one),
+            ``prefix`` (the path that the border takes off), ``domain`` (of the members' hosts)
+            or ``port``.
+        members: name of the integer parameter that counts the pods, where clients must reach
+            each of them by itself; pod N has a Kubernetes Service ``<service>-N``.
         doc: what it is for.
 
     """
@@ -99,6 +109,8 @@ class Endpoint:
     sensitive: tuple[SensitiveOperation, ...] = field(
         default=(), converter=tuple[SensitiveOperation, ...]
     )
+    announce: Mapping[str, str] = field(factory=dict)
+    members: str = ""
     doc: str = ""
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from attrs import field, frozen
 
+from infometis_sdk.model.border import Route
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.project import Lock
@@ -60,6 +61,8 @@ class ComposedStack:
     Attributes:
         stack_id: identity of the stack; manager, inventory and Lease carry it.
         namespace: home namespace.
+        routes: how the outside reaches the services; none without a border.
+        publisher: who renders the border; ``None`` without one.
 
     """
 
@@ -69,6 +72,8 @@ class ComposedStack:
     namespace: str
     services: tuple[ComposedService, ...] = field(converter=tuple[ComposedService, ...])
     lock: Lock = Lock()
+    routes: tuple[Route, ...] = field(default=(), converter=tuple[Route, ...])
+    publisher: Any = field(default=None, eq=False, repr=False)
 
     def service(self, name: str) -> ComposedService:
         """Return the service of that name.

@@ -6,6 +6,17 @@ from infometis_sdk.ports.audit import (
     AuditSinkContext,
     AuditSinkSpec,
 )
+from infometis_sdk.ports.border import (
+    BorderAdapter,
+    BorderChecks,
+    BorderManifests,
+    BorderSecret,
+    BorderSpec,
+    BorderVerify,
+    Peer,
+    Reach,
+    Scene,
+)
 from infometis_sdk.ports.cluster import Cluster, Resource, WatchEvent, Write, Written
 from infometis_sdk.ports.notifier import Alert, Notifier, NotifierContext, NotifierSpec
 from infometis_sdk.ports.platform import (
@@ -36,6 +47,12 @@ __all__ = (
     "AuditSink",
     "AuditSinkContext",
     "AuditSinkSpec",
+    "BorderAdapter",
+    "BorderChecks",
+    "BorderManifests",
+    "BorderSecret",
+    "BorderSpec",
+    "BorderVerify",
     "Cluster",
     "ClusterBackup",
     "DryRun",
@@ -46,14 +63,17 @@ __all__ = (
     "Notifier",
     "NotifierContext",
     "NotifierSpec",
+    "Peer",
     "Platform",
     "PlatformContext",
     "PlatformSpec",
     "PlatformStatus",
     "PodStreams",
     "Preflight",
+    "Reach",
     "ReleaseStore",
     "Resource",
+    "Scene",
     "StartStop",
     "Upgrade",
     "WatchEvent",

@@ -76,13 +76,14 @@ def project_from_bundle(
             Workspace(project)["uat"].up()
 
     """
-    if platforms is None:
-        from infometis_sdk._plugins import Plugins
+    from infometis_sdk._plugins import Plugins
 
-        platforms = Plugins.load().platforms()
+    plugins = Plugins.load()
+    if platforms is None:
+        platforms = plugins.platforms()
     found = [load_environment(path) for path in environments]
     project = project_of(bundle, {environment.name: environment for environment in found})
-    faults = project_faults(project, platforms)
+    faults = project_faults(project, platforms, plugins.borders())
     errors = [fault for fault in faults if fault.level == "error"]
     if errors:
         raise ProjectError(ordered(errors))

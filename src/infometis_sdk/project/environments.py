@@ -12,7 +12,8 @@ from infometis_sdk._adapters.project_files import names_in, read_file
 from infometis_sdk._serde import nearest, shown, structure, unknown_key
 from infometis_sdk._yaml import Document, load_yaml
 from infometis_sdk.errors import ProjectError
-from infometis_sdk.model.environment import Border, Environment
+from infometis_sdk.model.border import Border
+from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.project.faults import wrong_format
 
@@ -21,6 +22,7 @@ __all__ = ("ENVIRONMENT_KEYS", "FOLDER", "FORMAT", "load_environment", "load_env
 FORMAT = "infometis.io/environment/v1"
 FOLDER = "environments"
 _SUFFIX = ".yaml"
+_BORDER_KEYS = tuple(a.name for a in attrs.fields(Border) if a.name not in ("type", "settings"))
 _LOCAL = ".local.yaml"
 ENVIRONMENT_KEYS = (
     "stack_id",
@@ -145,7 +147,7 @@ def _sources(document: Document, origin: Origin) -> dict[str, Origin]:
 def _without_border(
     body: dict[str, Any], sources: Mapping[str, Origin], faults: list[Fault]
 ) -> tuple[dict[str, Any], Border]:
-    """Take the border out: beside ``type`` its section holds the adapter's own settings."""
+    """Take the border out: it may hold a section of the adapter's own, under the adapter's name."""
     section = body.get("border")
     rest = {key: value for key, value in body.items() if key != "border"}
     if section is None:
@@ -154,8 +156,30 @@ def _without_border(
     if fault is not None:
         faults.append(fault)
         return rest, Border()
-    settings = {key: value for key, value in section.items() if key != "type"}
-    return rest, Border(type=section["type"], settings=settings)
+    own = section.get(section["type"], {})
+    if not isinstance(own, Mapping):
+        where = f"border.{section['type']}"
+        faults.append(
+            Fault(
+                message="has the wrong type",
+                origin=sources[where],
+                path=where,
+                found=shown(own),
+                legal="a mapping of the adapter's own settings",
+            )
+        )
+        own = {}
+    border, found = structure(
+        Border,
+        {key: value for key, value in section.items() if key != section["type"]},
+        keys=(*_BORDER_KEYS, "type"),
+        path="border",
+        file=sources["border"].file,
+        layer=sources["border"].layer,
+        lines={path: origin.line for path, origin in sources.items()},
+    )
+    faults += found
+    return rest, attrs.evolve(border or Border(type=section["type"]), settings=own)
 
 
 def _platform_faults(body: Mapping[str, Any], sources: Mapping[str, Origin]) -> tuple[Fault, ...]:

@@ -25,6 +25,7 @@ from infometis_sdk.project.lock import LockFile, pinned_files, read_lock
 from infometis_sdk.project.services import LoadedService, package_directory, service_from_files
 
 if TYPE_CHECKING:
+    from infometis_sdk.ports.border import BorderSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
 __all__ = (
@@ -105,6 +106,7 @@ def load_project(
     path: str | Path = ".",
     sources: Mapping[str, ServiceSource] | None = None,
     platforms: Mapping[str, PlatformSpec] | None = None,
+    borders: Mapping[str, BorderSpec] | None = None,
 ) -> Project:
     """Read a project directory.
 
@@ -113,6 +115,7 @@ def load_project(
         sources: registered services by name; ``None`` asks the installed plugins.
         platforms: registered platforms by name, whose settings are checked;
             ``None`` asks the installed plugins.
+        borders: the same for registered border adapters.
 
     Returns:
         The project, checked as a whole; its warnings are in ``findings``.
@@ -130,12 +133,13 @@ def load_project(
     root = Path(path)
     if root.name == FILE:
         root = root.parent
-    if sources is None or platforms is None:
+    if sources is None or platforms is None or borders is None:
         from infometis_sdk._plugins import Plugins
 
         plugins = Plugins.load()
         sources = plugins.services() if sources is None else sources
         platforms = plugins.platforms() if platforms is None else platforms
+        borders = plugins.borders() if borders is None else borders
     faults: list[Fault] = []
     document = _project_document(root, faults)
     file = _project_file(document, faults)
@@ -157,7 +161,7 @@ def load_project(
         root=root,
         sources=_sources(document),
     )
-    checked = project_faults(project, platforms, ignore=found.broken, parts=found.parts)
+    checked = project_faults(project, platforms, borders, ignore=found.broken, parts=found.parts)
     faults += without_consequences(faults, checked)
     errors = [fault for fault in faults if fault.level == "error"]
     if errors:

@@ -16,6 +16,20 @@ import attrs
 
 from infometis_sdk._adapters.project_files import write_over
 from infometis_sdk._serde import dumps_json, unstructure
+from infometis_sdk.model.border import (
+    ACME_CHALLENGES,
+    AUTH_TYPES,
+    CERTIFICATE_SOURCES,
+    PUBLISHED_BY,
+    TLS_MODES,
+    TLS_VERSIONS,
+    Acme,
+    Auth,
+    Border,
+    BorderTls,
+    CertIssuer,
+    RouteSettings,
+)
 from infometis_sdk.model.environment import (
     ENCRYPTION_DEMANDS,
     FOREIGN_ACTIONS,
@@ -46,6 +60,7 @@ from infometis_sdk.model.service import (
 from infometis_sdk.project import environments, loader, lock, services
 
 if TYPE_CHECKING:
+    from infometis_sdk.ports.border import BorderSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
 __all__ = ("schemas", "write_schemas")
@@ -54,6 +69,12 @@ _DRAFT = "https://json-schema.org/draft/2020-12/schema"
 _NO_KEY = frozenset({"origin"})
 """Fields of values that no file may give."""
 _WORDS: Mapping[tuple[type, str], Sequence[str]] = {
+    (Acme, "challenge"): ACME_CHALLENGES,
+    (Auth, "type"): AUTH_TYPES,
+    (Border, "published_by"): PUBLISHED_BY,
+    (BorderTls, "minimum"): TLS_VERSIONS,
+    (BorderTls, "source"): CERTIFICATE_SOURCES,
+    (CertIssuer, "kind"): ("Issuer", "ClusterIssuer"),
     (Credential, "derived"): DERIVED_FORMS,
     (Credential, "rotation"): ROTATIONS,
     (Credential, "type"): CREDENTIAL_TYPES,
@@ -70,6 +91,7 @@ _WORDS: Mapping[tuple[type, str], Sequence[str]] = {
     (Policies, "encryption"): ("", *ENCRYPTION_DEMANDS),
     (Policies, "images"): IMAGE_POLICIES,
     (Policies, "pod_security"): ("", *POD_SECURITY_LEVELS),
+    (RouteSettings, "tls"): TLS_MODES,
     (Upgrade, "downgrade"): DOWNGRADES,
 }
 _SIMPLE: Mapping[Any, Mapping[str, Any]] = {
@@ -93,12 +115,16 @@ _SIMPLE: Mapping[Any, Mapping[str, Any]] = {
 }
 
 
-def schemas(platforms: Mapping[str, PlatformSpec] | None = None) -> dict[str, dict[str, Any]]:
+def schemas(
+    platforms: Mapping[str, PlatformSpec] | None = None,
+    borders: Mapping[str, BorderSpec] | None = None,
+) -> dict[str, dict[str, Any]]:
     """Return the JSON Schema of each file format by its short name.
 
     Args:
         platforms: platforms by name, whose settings are then checked in environments too;
             the shipped copies know none, since they do not depend on what is installed.
+        borders: the same for border adapters.
 
     Returns:
         ``service``, ``project``, ``environment``, ``local`` and ``lock``.
@@ -117,8 +143,7 @@ def schemas(platforms: Mapping[str, PlatformSpec] | None = None) -> dict[str, di
     }
     sections = made["environment"]["properties"]
     sections["platform"] = _plugin_section(sections["platform"], platforms or {})
-    sections["border"] = _plugin_section(sections["border"], {})
-    del made["environment"]["$defs"]["Border"]
+    _add_adapters(made["environment"]["$defs"], borders or {})
     # "kafka:" alone is as good as "kafka: {}"
     entries = made["project"]["properties"]["services"]
     entries["additionalProperties"] = {"anyOf": [entries["additionalProperties"], {"type": "null"}]}
@@ -188,6 +213,18 @@ def _plugin_section(
             for name, spec in sorted(platforms.items())
         ]
     return section
+
+
+def _add_adapters(definitions: dict[str, Any], borders: Mapping[str, BorderSpec]) -> None:
+    """Let the border's section hold one of the adapter's own, under the adapter's name."""
+    border = definitions["Border"]
+    del border["properties"]["settings"]
+    border["required"] = ["type"]
+    if not borders:
+        # Whose name the section has depends on what is installed.
+        border["additionalProperties"] = {"type": "object"}
+    for name, spec in sorted(borders.items()):
+        border["properties"][name] = _object(spec.settings, definitions, ())
 
 
 def _settings(spec: PlatformSpec) -> dict[str, Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from infometis_sdk.model.border import Border
     from infometis_sdk.model.project import Project
     from infometis_sdk.workspace.stack import Stack
     from infometis_sdk.workspace.workspace import Workspace
@@ -32,7 +33,6 @@ __all__ = ("create_preview", "destroy_expired", "destroy_preview", "preview_of")
 
 _NAME = re.compile(r"[a-z]([-a-z0-9]{0,28}[a-z0-9])?")
 _URL = re.compile(r"(?P<scheme>[a-z]+://)?(?P<host>[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+)(?P<rest>.*)")
-_HOSTS = ("host", "domain")
 _UP = 45 * 60.0
 
 
@@ -67,9 +67,7 @@ def preview_of(workspace: Workspace, name: str, of: str, expires: str = "") -> E
         name=name,
         namespace=home_namespace(workspace.project, bare),
         stack_id=derived_stack_id(workspace.project, bare),
-        border=attrs.evolve(
-            base.environment.border, settings=_hosted(base.environment.border.settings, name)
-        ),
+        border=_own_border(base.environment.border, name),
         values=_own_hosts(workspace.project, base.environment.values, name),
         protected=False,
         local={},
@@ -78,11 +76,13 @@ def preview_of(workspace: Workspace, name: str, of: str, expires: str = "") -> E
     )
 
 
-def _hosted(settings: Mapping[str, Any], name: str) -> dict[str, Any]:
-    return {
-        key: _host(value, name) if key in _HOSTS and isinstance(value, str) else value
-        for key, value in settings.items()
+def _own_border(border: Border, name: str) -> Border:
+    """Give every route a host of the preview's own."""
+    routes = {
+        key: attrs.evolve(route, host=_host(route.host, name)) if route.host else route
+        for key, route in border.routes.items()
     }
+    return attrs.evolve(border, domain=f"{name}.{border.domain}", routes=routes)
 
 
 def _own_hosts(
@@ -171,9 +171,14 @@ def _write(path: Path, environment: Environment) -> None:
     ):
         if data[key] != plainest[key]:
             body[key] = data[key]
-    border = environment.border
-    if border.type != "none":
-        body["border"] = {"type": border.type, **plain(border.settings)}
+    if environment.border.type != "none":
+        section = data["border"]
+        settings = section.pop("settings")
+        body["border"] = {
+            "type": environment.border.type,
+            **{key: each for key, each in section.items() if each != plainest["border"][key]},
+            **({environment.border.type: settings} if settings else {}),
+        }
     for patch in body.get("patches", ()):
         patch.pop("origin", None)
     head = "# A preview, made by 'infometis preview create'; no file to be committed.\n"

@@ -107,8 +107,13 @@ class Stack:
             ProjectError: every fault of every layer.
 
         """
+        from infometis_sdk.workspace.publishing import publisher_of
+
         return compose(
-            self._workspace.project, self.environment, platform_defaults=self.chosen.defaults
+            self._workspace.project,
+            self.environment,
+            platform_defaults=self.chosen.defaults,
+            publisher=publisher_of(self),
         )
 
     def render(self) -> ManifestSet:

@@ -68,7 +68,7 @@ modes:
 format: infometis.io/environment/v1
 stack_id: demo-abc123-dev
 platform: {{type: mine, nodes: 3}}
-border: {{type: none, host: example.com}}
+border: {{type: none, domain: example.com}}
 mode: shared
 values:
   web:
@@ -112,7 +112,7 @@ def test_a_project_is_what_its_files_say(demo: Project, tmp_path: Path) -> None:
     assert demo.modes == {"shared": {"web": {"replicas": 2}}}
     dev, prod = demo.environments["dev"], demo.environments["prod"]
     assert dev.platform == {"type": "mine", "nodes": 3}
-    assert dev.border == Border(type="none", settings={"host": "example.com"})
+    assert dev.border == Border(type="none", domain="example.com")
     assert dev.local == {"web": {"replicas": 5}}
     assert dev.credentials == {"web.admin": SecretRef(scheme="secret", target="existing")}
     assert prod.credentials == {"web.admin": {"password": SecretRef(scheme="env", target="ADMIN")}}

@@ -45,13 +45,26 @@ def objects(schema: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_unknown_keys_are_wrong_for_editors_too(name: str) -> None:
-    """Every object is closed, except sections whose keys are the settings of a plugin."""
+    """Every object is closed, except sections whose keys are the settings of a plugin.
+
+    A border's own words are closed; a section beside them is some adapter's.
+    """
     schema = schemas()[name]
     open_sections = [
-        schema["properties"][key] for key in ("platform", "border") if key in schema["properties"]
+        schema["properties"].get("platform"),
+        schema.get("$defs", {}).pop("Border", None),
     ]
     for found in objects(schema):
         assert found in open_sections or found["additionalProperties"] is False
+
+
+def test_a_misspelt_word_of_a_border_is_wrong_for_editors_too() -> None:
+    """Only mappings pass as the section of an adapter that is not installed."""
+    check = Draft202012Validator(schemas()["environment"])
+    head = {"format": environments.FORMAT}
+    assert check.is_valid({**head, "border": {"type": "mine", "domain": "x.org", "mine": {"a": 1}}})
+    assert not check.is_valid({**head, "border": {"type": "mine", "domian": "x.org"}})
+    assert not check.is_valid({**head, "border": {"domain": "x.org"}})
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -51,7 +51,8 @@ def schema(options: Options, *, name: str | None, folder: Path | None) -> None:
     from infometis_sdk._plugins import Plugins
     from infometis_sdk.project.schema import schemas
 
-    found = schemas(Plugins.load().platforms())[name]
+    plugins = Plugins.load()
+    found = schemas(plugins.platforms(), plugins.borders())[name]
     if options.output == "yaml":
         emit(found, options)
     else:

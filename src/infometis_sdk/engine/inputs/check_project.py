@@ -23,6 +23,7 @@ from infometis_sdk.model.fault import Fault, Origin
 if TYPE_CHECKING:
     from infometis_sdk.model.project import Project
     from infometis_sdk.model.service import Service
+    from infometis_sdk.ports.border import BorderSpec
     from infometis_sdk.ports.platform import PlatformSpec
 
 __all__ = ("platform_faults", "project_faults")
@@ -33,6 +34,7 @@ _LABEL = re.compile(r"[a-z]([-a-z0-9]{0,38}[a-z0-9])?")
 def project_faults(
     project: Project,
     platforms: Mapping[str, PlatformSpec] | None = None,
+    borders: Mapping[str, BorderSpec] | None = None,
     *,
     ignore: Collection[str] = (),
     parts: Collection[tuple[str, str, str]] = (),
@@ -42,6 +44,7 @@ def project_faults(
     Args:
         project: from files or built in code.
         platforms: known platforms by name, whose settings are checked; ``None`` checks none.
+        borders: the same for border adapters.
         ignore: services that could not be read; nobody who names them is blamed.
         parts: ``(service, section, name)`` of parameters, endpoints and credentials that could
             not be read; the same.
@@ -67,6 +70,8 @@ def project_faults(
         faults += environment_faults(checked, environment)
         if platforms is not None and checked.environments:
             faults += platform_faults(environment, platforms)
+        if borders is not None:
+            faults += adapter_faults(environment, borders)
     return _without_echoes(faults, frozenset(parts))
 
 
@@ -110,6 +115,40 @@ def platform_faults(
         # a settings class whose field types exist for type checkers only
         message = f"the settings of platform {name!r} cannot be read: {error}"
         return (Fault(message=message, origin=origin, path="platform"),)
+    return faults
+
+
+def adapter_faults(
+    environment: Environment, borders: Mapping[str, BorderSpec]
+) -> tuple[Fault, ...]:
+    """Check a border's own section against the settings of its adapter.
+
+    An adapter that nobody offers here is a warning, as with platforms.
+    """
+    border = environment.border
+    if border.type == "none":
+        return ()
+    if border.type not in borders:
+        return (
+            Fault(
+                message=f"no plugin that is installed here offers the border {border.type!r}",
+                origin=environment.sources.get("border.type", environment.origin),
+                path="border.type",
+                legal=", ".join(sorted(borders)) or "none",
+                nearest=nearest(border.type, borders),
+                level="warning",
+            ),
+        )
+    if not isinstance(border.settings, Mapping):
+        return ()
+    _, faults = structure(
+        borders[border.type].settings,
+        border.settings,
+        path=f"border.{border.type}",
+        file=environment.origin.file,
+        layer=environment.origin.layer,
+        lines={path: origin.line for path, origin in environment.sources.items()},
+    )
     return faults
 
 

@@ -12,6 +12,7 @@ from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.parameter import MUTABILITIES, SCOPES, SHRINKS, TYPES, Parameter
 from infometis_sdk.model.service import (
+    ANNOUNCED,
     CREDENTIAL_TYPES,
     DERIVED_FORMS,
     DOWNGRADES,
@@ -145,6 +146,11 @@ def _offer_faults(service: Service) -> Iterator[Fault]:
             )
         yield from _choice(service, f"{path}.protocol", endpoint.protocol, PROTOCOLS)
         yield from _choice(service, f"{path}.path_style", endpoint.path_style, PATH_STYLES)
+        for what, parameter in endpoint.announce.items():
+            yield from _choice(service, f"{path}.announce.{what}", what, ANNOUNCED)
+            yield from _told(service, f"{path}.announce.{what}", parameter, "border")
+        if endpoint.members:
+            yield from _told(service, f"{path}.members", endpoint.members, "scale")
     for name, credential in service.credentials.items():
         path = f"credentials.{name}"
         yield from _choice(service, f"{path}.type", credential.type, CREDENTIAL_TYPES)
@@ -160,6 +166,12 @@ def _offer_faults(service: Service) -> Iterator[Fault]:
             )
     if service.metrics:
         yield from _endpoint(service, "metrics.endpoint", service.metrics.endpoint)
+
+
+def _told(service: Service, path: str, name: str, scope: str) -> Iterator[Fault]:
+    """Check a parameter that an endpoint names."""
+    known = {key for key, parameter in service.parameters.items() if parameter.scope == scope}
+    yield from _choice(service, path, name, sorted(known), what=f"{scope} parameter")
 
 
 def _endpoint(service: Service, path: str, name: str) -> Iterator[Fault]:

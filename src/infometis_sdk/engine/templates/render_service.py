@@ -41,6 +41,7 @@ class Draft:
     service: str
     origin: Origin
     raw: bool = False
+    zone: str = ""
     reads: tuple[str, ...] = field(default=())
     zone: str = ""
 
