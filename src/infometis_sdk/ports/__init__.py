@@ -13,7 +13,6 @@ from infometis_sdk.ports.border import (
     BorderSecret,
     BorderSpec,
     BorderVerify,
-    Peer,
     Reach,
     Scene,
 )
@@ -63,7 +62,6 @@ __all__ = (
     "Notifier",
     "NotifierContext",
     "NotifierSpec",
-    "Peer",
     "Platform",
     "PlatformContext",
     "PlatformSpec",

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from attrs import field, frozen
 
 from infometis_sdk.model.border import Border, Route
+from infometis_sdk.model.environment import Peer
+from infometis_sdk.model.external import ExternalService
 from infometis_sdk.model.secret import SecretRef
 
 if TYPE_CHECKING:
@@ -31,7 +33,6 @@ __all__ = (
     "BorderSecret",
     "BorderSpec",
     "BorderVerify",
-    "Peer",
     "Reach",
     "Scene",
 )
@@ -66,20 +67,6 @@ FEATURES: Mapping[str, str] = {
     "tls-minimum": "oldest version of TLS",
 }
 """What an adapter may be able to do, by the word that it declares."""
-
-
-@frozen(kw_only=True)
-class Peer:
-    """Pods, by the labels of their namespace and their own.
-
-    Attributes:
-        namespace: name of their namespace.
-        labels: their own labels.
-
-    """
-
-    namespace: str
-    labels: Mapping[str, str] = field(factory=dict)
 
 
 @frozen(kw_only=True)
@@ -128,7 +115,7 @@ class Scene:
     border: Border = field(factory=Border)
     settings: Any = None
     routes: tuple[Route, ...] = field(default=(), converter=tuple[Route, ...])
-    egress: tuple[Any, ...] = field(default=(), converter=tuple[Any, ...])
+    egress: tuple[ExternalService, ...] = field(default=(), converter=tuple[ExternalService, ...])
     capabilities: Mapping[str, str] = field(factory=dict)
     host_ports: Mapping[int, int] = field(factory=dict)
 

@@ -11,10 +11,10 @@ from infometis_sdk.engine.border.scene import scene_faults, scene_of
 from infometis_sdk.engine.inputs.registry import apply_registry
 from infometis_sdk.engine.objects.normalise import normalise
 from infometis_sdk.engine.templates.render_service import Draft
+from infometis_sdk.model.environment import Peer
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.service import Credential
 from infometis_sdk.model.stack import BoundCredential
-from infometis_sdk.ports.border import Peer
 
 if TYPE_CHECKING:
     from infometis_sdk.model.stack import ComposedStack

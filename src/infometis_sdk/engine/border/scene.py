@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import field, frozen
 
 from infometis_sdk.engine.border.routes import origin_of
+from infometis_sdk.engine.boundary.externals import proxied_externals
 from infometis_sdk.model.border import OPEN
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.ports.border import FEATURES, BorderAdapter, Scene
@@ -61,6 +62,7 @@ def scene_of(stack: ComposedStack) -> Scene:
         border=stack.environment.border,
         settings=publisher.settings,
         routes=stack.routes,
+        egress=proxied_externals(stack.environment),
         capabilities=publisher.capabilities,
         host_ports=publisher.host_ports,
     )

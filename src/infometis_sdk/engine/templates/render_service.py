@@ -43,7 +43,6 @@ class Draft:
     raw: bool = False
     zone: str = ""
     reads: tuple[str, ...] = field(default=())
-    zone: str = ""
 
 
 def key_of(draft: Draft) -> tuple[str, str]:

@@ -141,8 +141,9 @@ def test_outside_development_nobody_passes_unless_something_says_who() -> None:
 
 def test_two_endpoints_on_one_route_are_a_clash() -> None:
     """The same host and path, however the path is written."""
-    both = {"host": "h.org", "path": "/a"}
-    wanted = routes(one=RouteSettings(**both), two=RouteSettings(host="h.org", path="/a/"))
+    wanted = routes(
+        one=RouteSettings(host="h.org", path="/a"), two=RouteSettings(host="h.org", path="/a/")
+    )
     assert faults(routes=wanted) == {
         "border.routes.two.http": "one.http and two.http want one route"
     }
