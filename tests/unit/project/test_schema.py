@@ -63,7 +63,7 @@ def test_a_misspelt_word_of_a_border_is_wrong_for_editors_too() -> None:
     check = Draft202012Validator(schemas()["environment"])
     head = {"format": environments.FORMAT}
     assert check.is_valid({**head, "border": {"type": "mine", "domain": "x.org", "mine": {"a": 1}}})
-    assert not check.is_valid({**head, "border": {"type": "mine", "domian": "x.org"}})
+    assert not check.is_valid({**head, "border": {"type": "mine", "domein": "x.org"}})
     assert not check.is_valid({**head, "border": {"domain": "x.org"}})
 
 
