@@ -53,10 +53,13 @@ def check_signature(signature: Path, message: str, signers: Path) -> Approval:
             msg = f"{path} is no {what}"
             raise RefusedError(msg)
     found = _ask((tool, "-Y", "find-principals", "-s", str(signature), "-f", str(signers)), "")
-    names = [line for line in found.stdout.splitlines() if line]
+    names = [line for line in dict.fromkeys(found.stdout.splitlines()) if line]
     if found.returncode or not names:
         msg = f"{signature} is by no key that {signers.name} allows"
         raise RefusedError(msg, hint=" ".join(found.stderr.split()))
+    if patterns := [name for name in names if set(name) & set("*?!")]:
+        msg = f"{signature} is by a key that {signers.name} gives to {patterns[0]}, which is nobody"
+        raise RefusedError(msg, hint="name the person there, not a pattern")
     checked = _ask(
         (
             *(tool, "-Y", "verify", "-n", NAMESPACE, "-I", names[0]),
@@ -69,7 +72,7 @@ def check_signature(signature: Path, message: str, signers: Path) -> Approval:
         msg = f"{signature} by {names[0]} is no good signature of this plan"
         hint = "sign the plan's digest with ssh-keygen -Y sign -n infometis"
         raise RefusedError(msg, hint=hint)
-    return Approval(principal=names[0], key=key[1])
+    return Approval(principal=names[0], key=key[1], others=names[1:])
 
 
 def _ask(command: Sequence[str], message: str) -> subprocess.CompletedProcess[str]:

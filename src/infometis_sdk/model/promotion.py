@@ -90,11 +90,13 @@ class Approval:
     Attributes:
         principal: who, as the allowed-signers file names the key.
         key: fingerprint of the key.
+        others: what else that file calls the same key.
 
     """
 
     principal: str
     key: str
+    others: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
 
 def _untouched() -> tuple[StageResult, ...]:

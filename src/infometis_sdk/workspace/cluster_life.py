@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from infometis_sdk.workspace.stack import Stack
 
 __all__ = (
+    "BACKUP",
     "backup_cluster",
     "export_images",
     "load_images",
@@ -22,6 +23,9 @@ __all__ = (
     "steps",
     "upgrade_cluster",
 )
+
+BACKUP = "backup"
+"""The verb of the record of a backup, by which the gate ``backup`` knows it."""
 
 
 def steps(stack: Stack) -> tuple[str, ...]:
@@ -92,14 +96,18 @@ def upgrade_cluster(stack: Stack, run: Run, *, confirm_name: str = "", reason: s
 def backup_cluster(stack: Stack, folder: Path, run: Run) -> Path:
     """Write an archive of the control plane into a folder; what pods wrote is not in it.
 
+    It is recorded, since the gate ``backup`` of a promotion goes by the audit.
+
     Raises:
         PlatformError: the platform cannot.
+        AuditError: it cannot be recorded.
 
     """
     platform = stack.platform
     if not isinstance(platform, ClusterBackup):
         raise _unable(stack, "back up its cluster")
-    return platform.backup_cluster(folder, run)
+    with stack.audit.ending(BACKUP):
+        return platform.backup_cluster(folder, run)
 
 
 def restore_cluster(

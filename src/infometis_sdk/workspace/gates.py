@@ -20,6 +20,7 @@ from infometis_sdk.errors import InfometisError
 from infometis_sdk.model.plan import Plan
 from infometis_sdk.model.promotion import GateResult
 from infometis_sdk.model.release import Release
+from infometis_sdk.workspace.cluster_life import BACKUP
 from infometis_sdk.workspace.functions import ask
 from infometis_sdk.workspace.stack import Stack
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.workspace.workspace import Workspace
 
-__all__ = ("GateContext", "gates_of")
+__all__ = ("GateContext", "gates_of", "newest_backup")
 
 
 @frozen(kw_only=True)
@@ -95,7 +96,7 @@ def gates_of(
     if gates.equivalence:
         yield _equivalence(workspace, source, context.release, gates.equivalence, run)
     if gates.backup:
-        yield backup_gate(_newest_backup(target), gates.backup, target.name, now)
+        yield backup_gate(newest_backup(target), gates.backup, target.name, now)
     if gates.approvals:
         yield _approvals(workspace, step, context, approvals, promoter)
     for name in gates.functions:
@@ -129,10 +130,10 @@ def _equivalence(
         return _unseen("equivalence", error)
 
 
-def _newest_backup(target: Stack) -> str:
+def newest_backup(target: Stack) -> str:
     """Return when the newest backup was made that the target's audit knows of."""
     found = target.audit.timeline(kind="write").events
-    made = [e.time for e in found if e.verb == "backup" and e.result == "done"]
+    made = [e.time for e in found if e.verb == BACKUP and e.result == "done"]
     return max(made, default="")
 
 

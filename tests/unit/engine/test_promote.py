@@ -200,6 +200,17 @@ def test_approvals_count_people_with_keys_of_their_own() -> None:
     assert DIGEST in approval_gate([], 2, authors, DIGEST).opens
 
 
+def test_a_key_of_several_names_counts_as_the_least_of_them() -> None:
+    """Whoever has a second name for an author's key, or for one that signed, adds nobody."""
+    authors = ("dan@lab", "eve@laptop")
+    ann = Approval(principal="ann@x", key="1")
+    alias = Approval(principal="zoe@x", key="2", others=["dan@x"])
+    again = Approval(principal="zoe@x", key="3", others=["ann@x"])
+    told = approval_gate([ann, alias, again], 2, authors, DIGEST)
+    assert not told.opened
+    assert told.reason == "1 of 2 approved: ann@x; dan@x is an author of it"
+
+
 def test_classes_of_platform_must_be_alike_or_allowed() -> None:
     """A difference is a fault, with the word that allows it; what is unknown is a note."""
     a = PlatformClass(kubernetes="1.34", cni="calico", capabilities={"load_balancer": "declared"})

@@ -154,6 +154,7 @@ def approval_gate(
 
     A principal is taken for an author where both have the same name before the ``@``:
     whoever signs as ``ann@example.com`` may well be ``ann@laptop``.
+    A key that has several names is whoever of them would count least.
 
     Args:
         approvals: signatures over the plan's digest that were found good.
@@ -162,15 +163,18 @@ def approval_gate(
         plan: the plan's digest.
 
     """
-    own = {author.partition("@")[0].casefold() for author in authors}
+    own = {_person(author) for author in authors}
     by_key: dict[str, str] = {}
+    known: set[str] = set()
     refused = []
     for approval in approvals:
-        if approval.principal.partition("@")[0].casefold() in own:
-            refused.append(f"{approval.principal} is an author of it")
-        else:
-            by_key.setdefault(approval.key, approval.principal)
-    people = sorted({name.casefold() for name in by_key.values()})
+        names = (approval.principal, *approval.others)
+        if author := next((name for name in names if _person(name) in own), ""):
+            refused.append(f"{author} is an author of it")
+        elif approval.key not in by_key and not known & {n.casefold() for n in names}:
+            by_key[approval.key] = approval.principal
+            known |= {name.casefold() for name in names}
+    people = sorted(name.casefold() for name in by_key.values())
     why = f"{len(people)} of {needed} approved" + (f": {', '.join(people)}" if people else "")
     if refused:
         why += f"; {'; '.join(refused)}"
@@ -183,3 +187,7 @@ def approval_gate(
         opens=opens,
         evidence={"plan": plan, "approved": people, "keys": sorted(by_key)},
     )
+
+
+def _person(principal: str) -> str:
+    return principal.partition("@")[0].casefold()

@@ -1,0 +1,101 @@
+"""What a platform can do with its cluster besides making it, and what is recorded of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from attrs import frozen
+
+import infometis_sdk as im
+from infometis_sdk.engine.promoting.gates import backup_gate
+from infometis_sdk.errors import PlatformError
+from infometis_sdk.hookspecs import hookimpl
+from infometis_sdk.model.run import Run
+from infometis_sdk.ports.platform import Access, Platform, PlatformSpec, PlatformStatus
+from infometis_sdk.workspace.cluster_life import backup_cluster
+from infometis_sdk.workspace.gates import newest_backup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from infometis_sdk.workspace.stack import Stack
+
+
+@frozen(kw_only=True)
+class _Settings:
+    full: bool = False
+
+
+class _Keeper(Platform):
+    """A platform whose cluster is kept in an archive, as long as there is room for it."""
+
+    def __init__(self, settings: _Settings) -> None:
+        self._full = settings.full
+
+    def ensure(self, run: Run) -> Access:
+        run.check("making a cluster")
+        return Access(kubeconfig=None)
+
+    def status(self) -> PlatformStatus:
+        return PlatformStatus(phase="ready")
+
+    def connect(self) -> Access:
+        return Access(kubeconfig=None)
+
+    def destroy(self, run: Run) -> None:
+        run.check("destroying")
+
+    def backup_cluster(self, folder: Path, run: Run) -> Path:
+        run.check("backing up")
+        if self._full:
+            msg = "no space left"
+            raise PlatformError(msg)
+        archive = folder / "archive"
+        archive.write_bytes(b"etcd")
+        return archive
+
+    def restore_cluster(self, archive: Path, run: Run) -> Access:
+        run.check(f"restoring {archive}")
+        return Access(kubeconfig=None)
+
+
+class _Plugin:
+    @hookimpl
+    def infometis_platforms(self) -> tuple[PlatformSpec, ...]:
+        return (
+            PlatformSpec(
+                name="keeper",
+                summary="keeps",
+                settings=_Settings,
+                factory=lambda settings, _: _Keeper(settings),
+            ),
+        )
+
+
+def stack(tmp_path: Path, *, full: bool = False) -> Stack:
+    """Return a stack on a platform that can back up."""
+    environment = im.Environment("uat", platform={"type": "keeper", "full": full})
+    project = im.Project(name="demo", environments={"uat": environment})
+    return im.Workspace(project, plugins=[_Plugin()], state_dir=tmp_path / "state")["uat"]
+
+
+def test_a_backup_opens_its_gate(tmp_path: Path) -> None:
+    """What `infometis cluster backup` wrote is on record, and the gate of a promotion sees it."""
+    uat = stack(tmp_path)
+    assert newest_backup(uat) == ""
+    assert backup_cluster(uat, tmp_path, Run.within(60)).read_bytes() == b"etcd"
+    newest = newest_backup(uat)
+    now = dt.datetime.fromisoformat(newest)
+    assert backup_gate(newest, "1h", "uat", now).opened
+    assert [e.phase for e in uat.audit.timeline(kind="write").events] == ["begin", "end"]
+
+
+def test_a_backup_that_failed_opens_nothing(tmp_path: Path) -> None:
+    """It is on record as failed."""
+    uat = stack(tmp_path, full=True)
+    with pytest.raises(PlatformError, match="no space"):
+        backup_cluster(uat, tmp_path, Run.within(60))
+    assert newest_backup(uat) == ""
+    assert uat.audit.timeline().events[-1].result == "failed"
