@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import json
 import operator
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
 from infometis_sdk._serde.audit_lines import hash_of
-from infometis_sdk.model.audit import AuditHead
+from infometis_sdk.model.audit import AuditHead, AuditLine
 from infometis_sdk.model.audit_report import AuditFault, AuditReport
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable
 
-    from infometis_sdk.model.audit import AuditLine
 
-__all__ = ("verify",)
+__all__ = ("Copies", "sort_copies", "verify")
 
 
 @frozen
@@ -91,6 +90,46 @@ def verify(
         notes=notes,
         witnesses=[who for who, group in heads.items() if group],
     )
+
+
+@frozen(kw_only=True)
+class Copies:
+    """Copies of records, sorted.
+
+    Attributes:
+        heads: what those of our own chains stand for.
+        others: the lines of each other chain.
+        faults: copies that were edited.
+
+    """
+
+    heads: tuple[AuditHead, ...]
+    others: Mapping[str, Sequence[AuditLine]]
+    faults: tuple[AuditFault, ...]
+
+
+def sort_copies(stack_id: str, lines: Iterable[AuditLine], ours: Collection[str]) -> Copies:
+    """Part copies of records by the chain that they belong to.
+
+    Args:
+        stack_id: which stack.
+        lines: copies, as they are kept elsewhere.
+        ours: names of the chains whose records themselves are at hand.
+
+    """
+    heads: list[AuditHead] = []
+    others: dict[str, list[AuditLine]] = {}
+    faults: list[AuditFault] = []
+    for line in lines:
+        entry = next(iter(_parse([line])[0]), None)
+        if entry is not None and entry.get("chain") not in ours:
+            others.setdefault(entry.get("chain"), []).append(line)
+        elif entry is not None and entry.sound:
+            heads.append(_head(stack_id, entry))
+        else:
+            number = entry.sequence if entry else 0
+            faults.append(_fault("changed", number, line.where, "this copy was edited"))
+    return Copies(heads=tuple(heads), others=others, faults=tuple(faults))
 
 
 def _parse(lines: Iterable[AuditLine]) -> tuple[list[_Entry], list[tuple[str, int]]]:

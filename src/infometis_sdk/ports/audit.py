@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
+from infometis_sdk.model.run import Run
+from infometis_sdk.ports.cluster import Cluster
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -38,16 +41,6 @@ class AuditSink(ABC):
 
         """
 
-    def head(self, stack_id: str) -> AuditHead | None:
-        """Return the newest record that is kept here; ``None`` where the sink cannot tell."""
-        del stack_id
-        return None
-
-    def read(self, stack_id: str) -> Iterable[AuditLine]:
-        """Return what is kept here, oldest first; nothing where the sink cannot tell."""
-        del stack_id
-        return ()
-
 
 class AuditLedger(ABC):
     """Keeps the chain of a stack: numbers, links and keeps each record, one at a time."""
@@ -75,10 +68,19 @@ class AuditLedger(ABC):
 
 @frozen(kw_only=True)
 class AuditSinkContext:
-    """What a sink's factory is given besides its settings."""
+    """What a sink's factory is given besides its settings.
+
+    Attributes:
+        stack_id, environment: whose records they are.
+        namespace: the stack's home.
+        connect: opens the stack's cluster; raises PlatformError where there is none.
+
+    """
 
     stack_id: str
     environment: str
+    namespace: str
+    connect: Callable[[Run], Cluster] = field(eq=False)
 
 
 @frozen(kw_only=True)

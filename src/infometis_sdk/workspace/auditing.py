@@ -24,34 +24,41 @@ from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.audit import AuditSinkContext
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from infometis_sdk._adapters.audit_file import AuditFile
-    from infometis_sdk.model.environment import Environment
+    from infometis_sdk.model.audit import AuditLine
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.report import Outcome
     from infometis_sdk.ports.audit import AuditSink
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.workspace.stack import Stack
-    from infometis_sdk.workspace.workspace import Workspace
 
 __all__ = ("Action", "Audit", "audit_of", "parse_head", "verify_audit")
 
 _KEEPING = 20.0
 
 
-def audit_of(stack_id: str, environment: Environment, workspace: Workspace) -> Audit:
+def audit_of(stack: Stack) -> Audit:
     """Return the audit of a stack, with the sinks that its environment names."""
     from infometis_sdk._adapters.audit_file import AuditFile
+    from infometis_sdk.engine.compose import home_namespace
+
+    workspace, environment = stack.workspace, stack.environment
 
     def sinks() -> Mapping[str, AuditSink]:
-        context = AuditSinkContext(stack_id=stack_id, environment=environment.name)
+        context = AuditSinkContext(
+            stack_id=stack.stack_id,
+            environment=environment.name,
+            namespace=home_namespace(workspace.project, environment),
+            connect=stack._cluster,  # noqa: SLF001 - the stack's own door
+        )
         found = (workspace.plugins.audit_sink(one) for one in environment.policies.audit.sinks)
         return {spec.name: spec.factory(settings, context) for spec, settings in found}
 
     return Audit(
-        stack_id=stack_id,
+        stack_id=stack.stack_id,
         environment=environment.name,
         file=AuditFile(workspace.state_dir / "audit"),
         make_sinks=sinks,
@@ -61,9 +68,11 @@ def audit_of(stack_id: str, environment: Environment, workspace: Workspace) -> A
 def verify_audit(stack: Stack, head: str, run: Run, *, offline: bool) -> AuditReport:
     """Verify the records of a stack against the heads that are kept elsewhere."""
     from infometis_sdk.engine.writing.audit_heads import read_heads
+    from infometis_sdk.workspace.audit_in_cluster import copies
 
     heads: dict[str, Sequence[AuditHead]] = {}
     notes = []
+    kept: Sequence[AuditLine] = ()
     if head:
         heads["the head that was given"] = (parse_head(head, stack.stack_id),)
     if not offline:
@@ -71,9 +80,10 @@ def verify_audit(stack: Stack, head: str, run: Run, *, offline: bool) -> AuditRe
             cluster = stack._cluster(run)  # noqa: SLF001 - the stack's own door
             namespace = stack.compose().namespace
             heads["the cluster"] = read_heads(cluster, stack.stack_id, namespace, run)
+            kept = copies(cluster, stack.stack_id, namespace, run)
         except InfometisError as error:
             notes.append(f"the cluster was not asked for its heads: {error.message}")
-    return stack.audit.verify(heads, notes=notes)
+    return stack.audit.verify(heads, copies=kept, notes=notes)
 
 
 def parse_head(text: str, stack_id: str) -> AuditHead:
@@ -240,19 +250,25 @@ class Audit:
         return self._file.head(self.stack_id)
 
     def verify(
-        self, heads: Mapping[str, Sequence[AuditHead]] | None = None, *, notes: Sequence[str] = ()
+        self,
+        heads: Mapping[str, Sequence[AuditHead]] | None = None,
+        *,
+        copies: Sequence[AuditLine] = (),
+        notes: Sequence[str] = (),
     ) -> AuditReport:
         """Find every record that was removed, changed, reordered or cut off.
 
         Args:
             heads: heads that others kept, such as those of the cluster, or one that was printed.
+            copies: what the sink ``cluster`` keeps: this machine's records are compared with
+                theirs, and those of others with each other.
             notes: what could not be compared with.
 
         Raises:
             AuditError: the records cannot be read.
 
         """
-        from infometis_sdk.engine.audit import verify
+        from infometis_sdk.engine.audit import sort_copies, verify
 
         more = list(notes)
         kept: dict[str, Sequence[AuditHead]] = {}
@@ -266,6 +282,11 @@ class Audit:
         lines = list(self._file.read(self.stack_id))
         mine = self._file.ledger(self.stack_id)
         chains = {own.chain} if own else set()
+        # A chain that took the place of an earlier one is told by the heads that others kept.
+        here = chains | {h.chain for g in (heads or {}).values() for h in g if h.ledger == mine}
+        sorted_ = sort_copies(self.stack_id, copies, here)
+        if sorted_.heads:
+            kept["copies in the cluster"] = sorted_.heads
         for name, group in (heads or {}).items():
             # Other machines have chains of their own, which cannot be looked at from here.
             kept[name] = tuple(h for h in group if h.ledger in ("", mine) or h.chain in chains)
@@ -273,7 +294,10 @@ class Audit:
             if others:
                 more.append(f"{name} knows {others} chains of other machines; verify them there")
         report = verify(self.stack_id, lines, kept)
-        return attrs.evolve(report, notes=(*report.notes, *more))
+        found = [verify(self.stack_id, each, {}) for each in sorted_.others.values()]
+        more += [f"{r.records} copies of records of another machine; head {r.head}" for r in found]
+        faults = [*report.faults, *sorted_.faults, *(f for r in found for f in r.faults)]
+        return attrs.evolve(report, faults=faults, notes=(*report.notes, *more))
 
     def timeline(
         self,
@@ -283,6 +307,7 @@ class Audit:
         actor: str = "",
         kind: str = "",
         about: str = "",
+        lines: Iterable[AuditLine] | None = None,
     ) -> AuditTimeline:
         """Return the records that fit, oldest first.
 
@@ -292,6 +317,8 @@ class Audit:
             actor: part of the actor.
             kind: one of :data:`~infometis_sdk.model.audit.KINDS`.
             about: part of an object's name, such as ``StatefulSet/kafka``.
+            lines: other records than this machine's, such as those of
+                :meth:`.Stack.audit_copies`.
 
         """
         from infometis_sdk._serde.audit_lines import read_audit_line
@@ -309,7 +336,7 @@ class Audit:
 
         found: list[AuditEvent] = []
         unreadable = 0
-        for line in self._file.read(self.stack_id):
+        for line in self._file.read(self.stack_id) if lines is None else lines:
             try:
                 event = read_audit_line(line.text)
             except ValueError:

@@ -98,7 +98,9 @@ def guard_from_pod(
     from infometis_sdk.workspace.releases import cluster_store
     from infometis_sdk.workspace.workspace import Workspace
 
-    cluster = open_cluster(access or Access(kubeconfig=None))
+    access = access or Access(kubeconfig=None)
+    cluster = open_cluster(access)
+    platform = Existing(kubeconfig=str(access.kubeconfig or ""), context=access.context)
 
     def at(standing: Standing, run: Run) -> Stack:
         release = standing.release
@@ -111,8 +113,7 @@ def guard_from_pod(
         project = project_at(release, bundle, None)
         # Its values are final, so the platform that made the cluster has no say any more.
         here = {
-            name: attrs.evolve(one, platform=Existing())
-            for name, one in project.environments.items()
+            name: attrs.evolve(one, platform=platform) for name, one in project.environments.items()
         }
         then = Workspace(attrs.evolve(project, environments=here), state_dir=state_dir)
         return then[release.environment]

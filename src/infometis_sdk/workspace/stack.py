@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.checks import CheckResult
     from infometis_sdk.engine.forward import Forward
     from infometis_sdk.engine.proving.evidence import Evidence
+    from infometis_sdk.model.audit import AuditLine
     from infometis_sdk.model.audit_report import AuditReport
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.capability import Capability
@@ -250,7 +251,22 @@ class Stack:
         """The records of what was done to the stack from this machine, and by whom."""
         from infometis_sdk.workspace.auditing import audit_of
 
-        return audit_of(self.stack_id, self.environment, self._workspace)
+        return audit_of(self)
+
+    def audit_copies(self, run: Run | None = None) -> tuple[AuditLine, ...]:
+        """Return what the audit sink ``cluster`` keeps: records of every machine and guard.
+
+        Raises:
+            PlatformError: there is no cluster.
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.engine.compose import home_namespace
+        from infometis_sdk.workspace.audit_in_cluster import copies
+
+        run = run or Run.within(_ASK)
+        home = home_namespace(self._workspace.project, self.environment)
+        return copies(self._cluster(run), self.stack_id, home, run)
 
     def verify_audit(
         self, *, head: str = "", offline: bool = False, run: Run | None = None

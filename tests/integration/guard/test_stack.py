@@ -16,7 +16,7 @@ from tests.integration.engine.lab import MINUTE, Lab, config_map, deployment, ra
 
 from infometis_sdk import Environment, Existing, Project, Workspace
 from infometis_sdk.errors import RefusedError, WrongClusterError
-from infometis_sdk.model.environment import DriftPolicy, Policies
+from infometis_sdk.model.environment import AuditPolicy, DriftPolicy, Policies
 from infometis_sdk.model.run import CancelToken, Run
 from infometis_sdk.workspace.guard_pod import guard_from_pod, guard_manifests
 from infometis_sdk.workspace.pins import Pins
@@ -261,8 +261,10 @@ def test_inside_its_cluster_with_rendered_rights(lab: Lab, tmp_path: Path) -> No
     """The rendered objects suffice for a guard that knows nothing but stack and namespace.
 
     It reads what is desired from the Release's Bundle, and goes on with a new Release.
+    What it did is told by the copies of its records, which outlive its pod.
     """
-    stack = make_stack(lab, tmp_path / "person")
+    audit = AuditPolicy(sinks=[{"type": "cluster"}])
+    stack = make_stack(lab, tmp_path / "person", audit=audit)
     stack.up(wait=False)
     objects = guard_manifests(stack, image="registry.example/infometis:1")
     account = objects[0]["metadata"]["name"]
@@ -287,13 +289,17 @@ def test_inside_its_cluster_with_rendered_rights(lab: Lab, tmp_path: Path) -> No
         ear.hears("synced")
         lab.kubectl("delete", "configmap", "app")
         ear.hears("healed", "ConfigMap/app")
-        make_stack(lab, tmp_path / "person", level="trace").up(wait=False)
+        make_stack(lab, tmp_path / "person", level="trace", audit=audit).up(wait=False)
         ear.hears("synced", times=2)
         lab.kubectl("patch", "configmap", "app", "--patch", '{"data": {"level": "debug"}}')
         ear.hears("healed", "ConfigMap/app", times=2)
         assert lab.must_get(lab.ref("ConfigMap", "app"))["data"] == {"level": "trace"}
         assert not [n for n in ear.notes if n.name in ("watch lost", "heal failed")]
     lab.kubectl("delete", "--filename", str(tmp_path / "guard.json"))
+    heals = stack.audit.timeline(lines=stack.audit_copies(), kind="heal").events
+    assert [e.phase for e in heals] == ["begin", "end"] * 2
+    assert not stack.audit.timeline(kind="heal").events
+    assert stack.verify_audit().intact
 
 
 def _as_account(lab: Lab, account: str, folder: Path) -> Access:

@@ -7,16 +7,21 @@ import contextlib
 import io
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
+from infometis_sdk import Project, Workspace
 from infometis_sdk._adapters.audit_stdout import Stdout
-from infometis_sdk.errors import AuditError, PluginError
+from infometis_sdk._serde.audit_lines import audit_line, seal
+from infometis_sdk.errors import AuditError, ClusterError, PluginError
 from infometis_sdk.hookspecs import hookimpl
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.ports.audit import AuditSink, AuditSinkSpec
+from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from tests.integration.promotion.conftest import Site
 
@@ -94,6 +99,66 @@ def test_every_write_is_recorded_before_and_after(site: Site) -> None:
     site.declare("", greeting="anew")
     site.up("dev")
     assert {kind for kind, _ in faults(site)} == {"removed"}
+
+
+def test_copies_in_the_cluster_outlive_the_machine(site: Site, tmp_path: Path) -> None:
+    """The sink `cluster` keeps every record, of every machine, and edited copies are named."""
+    file = site.root / "environments" / "dev.yaml"
+    file.write_text(file.read_text() + "policies: {audit: {sinks: [{type: cluster}]}}\n")
+    site.up("dev", reason="the first one")
+    stack = site.ws()["dev"]
+    mine = stack.audit.timeline().events
+    assert [e.phase for e in mine] == ["begin", "", "end"]
+    assert stack.audit.timeline(lines=stack.audit_copies(site.run())).events == mine
+    report = stack.verify_audit(run=site.run())
+    assert report.intact, str(report)
+    assert "copies in the cluster" in report.witnesses
+
+    # Another machine has a chain of its own, which is seen and verified from here.
+    elsewhere = Workspace(Project.load(site.root), state_dir=tmp_path / "elsewhere")["dev"]
+    site.meddle("dev")
+    elsewhere.heal(reason="by another machine", run=site.run())
+    told = stack.audit.timeline(lines=stack.audit_copies(site.run()), kind="heal")
+    assert "by another machine" in str(told)
+    assert not stack.audit.timeline(kind="heal").events
+    report = stack.verify_audit(run=site.run())
+    assert report.intact, str(report)
+    assert "3 copies of records of another machine" in str(report), str(report)
+
+    # They may not be edited; who makes one anew is found out, also where the hash was forged.
+    chain = mine[0].chain
+    ref = site.ref("dev", "ConfigMap", f"infometis-{stack.stack_id}-audit-{chain}-2")
+    live = site.get(ref)
+    assert live is not None
+    line = live["data"]["record"]
+    edit = Write(verb="merge-patch", ref=ref, body={"data": {"record": "{}"}})
+    with pytest.raises(ClusterError, match="immutable"):
+        site.cluster.write(edit, site.run())
+    for forged in (line.replace("hello.admin", "hello.guest"), "{}"):
+        _anew(site, ref, live, forged)
+        assert ("changed", ref.name) in {
+            (f.kind, f.where.removeprefix("ConfigMap/"))
+            for f in stack.verify_audit(run=site.run()).faults
+        }
+    _anew(site, ref, live, audit_line(seal(attrs.evolve(mine[1], actor="eve"), mine[0].head,
+                                           chain=chain, time=mine[1].time)))  # fmt: skip
+    assert faults(site) == {("changed", 2)}
+    _anew(site, ref, live, line)
+    assert not faults(site)
+
+    # The records of this machine are gone, its copies are not.
+    stack.audit.path.unlink()
+    stack.audit.path.with_name("head.json").unlink()
+    assert stack.audit.timeline(lines=stack.audit_copies(site.run())).events[:3] == mine
+    assert {n for kind, n in faults(site) if kind == "truncated"} >= {1, 2, 3}
+
+
+def _anew(site: Site, ref: ObjectRef, like: Mapping[str, Any], record: str) -> None:
+    """Delete an object that cannot be edited, and make it again with another record."""
+    site.cluster.write(Write(verb="delete", ref=ref), site.run())
+    meta = {key: like["metadata"][key] for key in ("name", "namespace", "labels")}
+    body = {**like, "metadata": meta, "data": {"record": record}}
+    site.cluster.write(Write(verb="create", ref=ref, body=body, manager="mallory"), site.run())
 
 
 def test_without_an_audit_nothing_is_changed(site: Site) -> None:

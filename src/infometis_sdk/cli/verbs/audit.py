@@ -54,11 +54,18 @@ def verify(options: Options, *, head: str, offline: bool) -> int:
     "--kind", default="", type=click.Choice(("", *_KINDS)), metavar="KIND", help="One kind."
 )
 @click.option("--object", "about", default="", metavar="TEXT", help="Part of KIND/NAME.")
+@click.option(
+    "--copies", is_flag=True, help="Show what the sink 'cluster' keeps, of every machine and guard."
+)
 @click.pass_obj
-def show_(options: Options, *, since: str, until: str, actor: str, kind: str, about: str) -> None:
+def show_(options: Options, /, *, copies: bool, **wanted: str) -> None:
     """Draw what was done as a timeline; kinds are write, gate, approval, override, heal,
     credential and promotion.
     """  # noqa: D205 - click joins the lines
     stack = session.stack(options)
-    found = stack.audit.timeline(since=since, until=until, actor=actor, kind=kind, about=about)
+    lines = None
+    if copies:
+        with session.running(options, session.ASKING, f"audit {stack.name}", acts=False) as run:
+            lines = stack.audit_copies(run)
+    found = stack.audit.timeline(lines=lines, **wanted)
     show(found, options)

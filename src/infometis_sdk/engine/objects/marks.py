@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 __all__ = (
+    "AUDIT_OF",
     "BUNDLE_OF",
     "CHECKSUM",
     "CREDENTIALS",
@@ -34,6 +35,9 @@ BUNDLE_OF = "infometis.io/bundle-of"
 
 It is not :data:`STACK`, so that the LIST of every plan does not bring them along.
 """
+
+AUDIT_OF = "infometis.io/audit-of"
+"""Label on copies of audit records: their stack; not :data:`STACK`, for the same reason."""
 
 DIGEST = "infometis.io/digest"
 """Annotation: digest of the object's own rendered content."""
