@@ -19,6 +19,7 @@ import attrs
 from infometis_sdk.engine.border.check_border import border_faults
 from infometis_sdk.engine.border.routes import announced, routes_of, with_members
 from infometis_sdk.engine.inputs import values as checks
+from infometis_sdk.engine.inputs.check_capacity import capacity_faults
 from infometis_sdk.engine.inputs.check_externals import external_faults, undeclared_faults
 from infometis_sdk.engine.inputs.descriptor import faults_of
 from infometis_sdk.engine.inputs.layers import Layer, layers_of, name_faults, other_mode_faults
@@ -82,6 +83,7 @@ def compose(
     faults += undeclared_faults(project, environment)
     faults += external_faults(project, environment)
     faults += border_faults(project.services, environment)
+    faults += capacity_faults(project.services, environment)
     layers = layers_of(project, environment)
     for layer in layers:
         faults += name_faults(project, layer)

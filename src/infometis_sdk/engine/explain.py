@@ -29,6 +29,8 @@ class Explanation(Report):
         chain: every layer's word on it, lowest layer first.
         parameter: what the descriptor says of it.
         affects: where its influence ends; empty for a core parameter, which may change anything.
+        driven: between which bounds an autoscaler sets it on the cluster, and who says so;
+            empty where the value itself counts.
 
     """
 
@@ -38,6 +40,7 @@ class Explanation(Report):
     chain: tuple[Setting, ...] = field(converter=tuple[Setting, ...])
     parameter: Parameter
     affects: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    driven: str = ""
 
     def headline(self) -> str:
         """Say the value and who set it."""
@@ -57,7 +60,7 @@ class Explanation(Report):
             for number, setting in enumerate(self.chain)
         )
         about = f"{self.parameter.type}, scope {self.parameter.scope}, {self.parameter.mutability}"
-        footer = [about]
+        footer = [about, self.driven] if self.driven else [about]
         if self.parameter.doc:
             footer.append(self.parameter.doc)
         footer.extend(f"may change {path}" for path in self.affects)
@@ -162,7 +165,17 @@ def explain(stack: ComposedStack, path: str) -> Explanation:
         chain=chain,
         parameter=known[key],
         affects=tuple(str(item) for item in known[key].affects),
+        driven=_driven(stack, composed, key),
     )
+
+
+def _driven(stack: ComposedStack, composed: ComposedService, parameter: str) -> str:
+    environment, rule = stack.environment, composed.service.scaling
+    policy = environment.policies.scaling.get(composed.name)
+    if policy is None or rule is None or rule.parameter != parameter:
+        return ""
+    origin = environment.sources.get(f"policies.scaling.{composed.name}", environment.origin)
+    return f"an autoscaler sets it on the cluster, from {policy.min} to {policy.max} ({origin})"
 
 
 def explain_influence(stack: ComposedStack, service: str = "") -> InfluenceReport:

@@ -12,6 +12,9 @@ import attrs
 
 from infometis_sdk.engine.border.render_border import render_border
 from infometis_sdk.engine.boundary.externals import external_credentials, external_objects
+from infometis_sdk.engine.capacity.autoscalers import autoscaler_drafts
+from infometis_sdk.engine.capacity.limits import limit_range
+from infometis_sdk.engine.capacity.quotas import quotas_of
 from infometis_sdk.engine.core.digest import canonical_json, stack_digest
 from infometis_sdk.engine.core.influence import changed_parameters, check_influence
 from infometis_sdk.engine.inputs.patches import apply_patches
@@ -47,6 +50,7 @@ from infometis_sdk.model.stack import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.service import Credential, Service
 
 __all__ = ("reference_values", "render")
@@ -87,7 +91,8 @@ def render(stack: ComposedStack) -> ManifestSet:
     apply_registry(
         ((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock
     )
-    drafts += _stack_drafts(stack, drafts)
+    scalers, faults = autoscaler_drafts(stack, drafts)
+    drafts += [*_stack_drafts(stack, drafts), *scalers]
     drafts += _border_drafts(stack)
     border = render_border(stack)
     faults += border.faults
@@ -121,16 +126,27 @@ def _stack_drafts(stack: ComposedStack, drafts: Iterable[Draft]) -> list[Draft]:
         if stack.environment.preview.expires:
             metadata["annotations"] = {EXPIRES: stack.environment.preview.expires}
         objects.append({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-    if policies.resource_quota:
-        objects.append(
-            {
-                "apiVersion": "v1",
-                "kind": "ResourceQuota",
-                "metadata": {"name": "infometis"},
-                "spec": {"hard": dict(policies.resource_quota)},
-            }
+    made = [Draft(object=normalise(obj), service="", origin=origin) for obj in objects]
+    return [*made, *_capacity_drafts(stack.environment)]
+
+
+def _capacity_drafts(environment: Environment) -> list[Draft]:
+    """Make what bounds the namespace as a whole: quotas and limits are the border's."""
+    policies = environment.policies
+    objects = {
+        **{f"policies.{path}": obj for path, obj in quotas_of(policies).items()},
+        "policies.limits": limit_range(policies.limits),
+    }
+    return [
+        Draft(
+            object=normalise(obj),
+            service="",
+            origin=environment.sources.get(path, environment.origin),
+            zone="border",
         )
-    return [Draft(object=normalise(obj), service="", origin=origin) for obj in objects]
+        for path, obj in objects.items()
+        if obj is not None
+    ]
 
 
 def _border_drafts(stack: ComposedStack) -> list[Draft]:

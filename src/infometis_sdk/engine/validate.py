@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from infometis_sdk.engine.validation.capacity import check_capacity
 from infometis_sdk.engine.validation.findings import Findings
 from infometis_sdk.engine.validation.images import check_images
 from infometis_sdk.engine.validation.links import check_links
@@ -44,6 +45,7 @@ def validate(manifests: ManifestSet, checks: Iterable[Check] = ()) -> tuple[Faul
         check_object(manifest, out)
     check_links(manifests, out)
     check_images(manifests, out)
+    check_capacity(manifests, out)
     for check in checks:
         out.faults += _call(check, manifests)
     return tuple(out.faults)

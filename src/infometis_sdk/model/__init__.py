@@ -22,6 +22,7 @@ from infometis_sdk.model.border import (
 )
 from infometis_sdk.model.border_report import BorderReport, Proof
 from infometis_sdk.model.bundle import Bundle
+from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
 from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
 from infometis_sdk.model.environment import (
     AuditPolicy,
@@ -73,6 +74,7 @@ from infometis_sdk.model.service import (
     Endpoint,
     Image,
     Metrics,
+    Scaling,
     SensitiveOperation,
     Service,
     ServiceSource,
@@ -137,6 +139,7 @@ __all__ = (
     "Image",
     "Influence",
     "IsolationPolicy",
+    "LimitsPolicy",
     "Lock",
     "Manifest",
     "ManifestSet",
@@ -162,6 +165,7 @@ __all__ = (
     "PromotionReport",
     "Proof",
     "PrunePolicy",
+    "QuotaPolicy",
     "Rate",
     "RegistryPolicy",
     "Release",
@@ -171,6 +175,8 @@ __all__ = (
     "Route",
     "RouteSettings",
     "Run",
+    "Scaling",
+    "ScalingPolicy",
     "Secret",
     "SecretRef",
     "SensitiveOperation",

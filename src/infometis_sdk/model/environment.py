@@ -8,6 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from infometis_sdk.model.border import Border
+from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
 from infometis_sdk.model.external import External
 from infometis_sdk.model.fault import Origin
 from infometis_sdk.model.secret import SecretRef
@@ -190,6 +191,9 @@ class Policies:
         mesh: name of the service mesh that encrypts the traffic between pods, such as ``linkerd``;
             your word for it, which nobody checks.
         resource_quota: ``hard`` of a ResourceQuota for the namespace; empty for none.
+        scoped_quotas: further ResourceQuotas by name, each of which counts only some objects.
+        limits: what each container of the namespace gets and may ask for.
+        scaling: by service: leave its number of pods to an autoscaler, within bounds.
         validate: ``module:function`` of functions called with the ManifestSet;
             they yield faults.
         images: ``any``, or ``locked``: every image must be pinned by digest,
@@ -212,7 +216,10 @@ class Policies:
     network: IsolationPolicy = IsolationPolicy()
     encryption: str = ""
     mesh: str = ""
-    resource_quota: Mapping[str, str] = field(factory=dict)
+    resource_quota: Mapping[str, str | int | float] = field(factory=dict)
+    scoped_quotas: Mapping[str, QuotaPolicy] = field(factory=dict)
+    limits: LimitsPolicy = field(factory=LimitsPolicy)
+    scaling: Mapping[str, ScalingPolicy] = field(factory=dict)
     validate: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     images: str = "any"
     releases: ReleasePolicy = ReleasePolicy()

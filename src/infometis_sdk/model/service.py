@@ -22,11 +22,13 @@ __all__ = (
     "PATH_STYLES",
     "PROTOCOLS",
     "ROTATIONS",
+    "SCALING_DIRECTIONS",
     "Check",
     "Credential",
     "Endpoint",
     "Image",
     "Metrics",
+    "Scaling",
     "SensitiveOperation",
     "Service",
     "ServiceSource",
@@ -39,6 +41,7 @@ CREDENTIAL_TYPES = ("password", "key", "cluster-id", "tls")
 DERIVED_FORMS = ("htpasswd", "bcrypt")
 ROTATIONS = ("restart", "never")
 DOWNGRADES = ("never", "allow")
+SCALING_DIRECTIONS = ("out", "in")
 
 
 @frozen(kw_only=True)
@@ -184,6 +187,25 @@ class Metrics:
 
 
 @frozen(kw_only=True)
+class Scaling:
+    """Whether an environment may leave the number of pods to an autoscaler.
+
+    Attributes:
+        workload: whose pods, such as ``Deployment/hello``; empty where nothing may scale.
+        parameter: the integer parameter that sets their number.
+        directions: ``out`` (pods may be added at any time), and apart from it
+            ``in`` (any pod may be taken away at any time, and nothing is lost).
+        why: why it may not scale in, or not at all; part of the error.
+
+    """
+
+    workload: str = ""
+    parameter: str = "replicas"
+    directions: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    why: str = ""
+
+
+@frozen(kw_only=True)
 class Upgrade:
     """Which versions may be followed by this one.
 
@@ -214,6 +236,7 @@ class Service:
             environment declares; cycles are legal.
         endpoints, credentials, checks: by name.
         metrics: where Prometheus finds the metrics, if there are any.
+        scaling: whether an autoscaler may set the number of pods; ``None`` says that none may.
         upgrade: which versions may be followed by this one.
         kubernetes_api: whether those of its pods that mount a token speak to the Kubernetes API.
         renamed_from: earlier names of this service.
@@ -241,6 +264,7 @@ class Service:
     credentials: Mapping[str, Credential] = field(factory=dict)
     checks: Mapping[str, Check] = field(factory=dict)
     metrics: Metrics | None = None
+    scaling: Scaling | None = None
     upgrade: Upgrade = Upgrade()
     kubernetes_api: bool = False
     renamed_from: tuple[str, ...] = field(default=(), converter=tuple[str, ...])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.model import shape_templates
 from infometis_sdk.model.parameter import Influence, Parameter
-from infometis_sdk.model.service import Endpoint, Image, Service
+from infometis_sdk.model.service import SCALING_DIRECTIONS, Endpoint, Image, Scaling, Service
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,6 +81,8 @@ def web(
         needs=needs,
         uses=uses,
         endpoints={"http": Endpoint(port=port, path=path, public=public)},
+        # It keeps nothing, so any pod may come and go.
+        scaling=Scaling(workload=f"Deployment/{name}", directions=SCALING_DIRECTIONS),
         templates={
             "deployment.yaml.j2": shape_templates.DEPLOYMENT,
             "pdb.yaml.j2": shape_templates.PDB,

@@ -30,6 +30,7 @@ from infometis_sdk.model.border import (
     CertIssuer,
     RouteSettings,
 )
+from infometis_sdk.model.capacity import QUOTA_SCOPES, QuotaPolicy
 from infometis_sdk.model.environment import (
     ENCRYPTION_DEMANDS,
     FOREIGN_ACTIONS,
@@ -52,8 +53,10 @@ from infometis_sdk.model.service import (
     PATH_STYLES,
     PROTOCOLS,
     ROTATIONS,
+    SCALING_DIRECTIONS,
     Credential,
     Endpoint,
+    Scaling,
     Service,
     Upgrade,
 )
@@ -92,6 +95,8 @@ _WORDS: Mapping[tuple[type, str], Sequence[str]] = {
     (Policies, "images"): IMAGE_POLICIES,
     (Policies, "pod_security"): ("", *POD_SECURITY_LEVELS),
     (RouteSettings, "tls"): TLS_MODES,
+    (QuotaPolicy, "scopes"): QUOTA_SCOPES,
+    (Scaling, "directions"): SCALING_DIRECTIONS,
     (Upgrade, "downgrade"): DOWNGRADES,
 }
 _SIMPLE: Mapping[Any, Mapping[str, Any]] = {

@@ -46,6 +46,7 @@ DESCRIPTOR_KEYS = (
     "credentials",
     "checks",
     "metrics",
+    "scaling",
     "upgrade",
     "kubernetes_api",
     "renamed_from",

@@ -24,9 +24,10 @@ from infometis_sdk.engine.capabilities.probes import (
     probe_objects,
 )
 from infometis_sdk.engine.capabilities.requirements import asks_of_the_cluster, unmet
+from infometis_sdk.engine.capacity.quotas import quota_faults
 from infometis_sdk.engine.objects.marks import STACK
 from infometis_sdk.engine.reading.cluster_identity import cluster_uid
-from infometis_sdk.errors import RefusedError
+from infometis_sdk.errors import ForbiddenError, RefusedError, UnknownKindError
 from infometis_sdk.machine import private_folder, write_private
 from infometis_sdk.model.capability import CAPABILITIES, Capability
 from infometis_sdk.model.run import Event, Run
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.stack import ManifestSet
 
-__all__ = ("capabilities", "probe", "refuse_what_is_lacking", "worth_probing")
+__all__ = ("capabilities", "capacity_of", "probe", "refuse_what_is_lacking", "worth_probing")
 
 _PATIENCE = 90.0  # seconds for what a probe waits for; an image may have to come first
 _CLEANING = 120.0  # seconds for taking the probes away
@@ -88,11 +89,35 @@ def refuse_what_is_lacking(
     simulated = stack.simulated or facts.simulated
     found = unmet(chosen, facts, states, brought=brought, simulated=simulated)
     faults = [fault for fault in found if fault.level == "error"]
+    faults += quota_faults(manifests, capacity_of(cluster, manifests, run))
     if faults:
         lines = [f"  - {fault}" for fault in faults]
         msg = "\n".join((f"the cluster of {stack.name} lacks what the stack needs", *lines))
         hint = f"'infometis doctor -e {stack.name}' shows what the cluster can do"
         raise RefusedError(msg, hint=hint)
+
+
+def capacity_of(
+    cluster: Cluster, manifests: ManifestSet, run: Run
+) -> tuple[Mapping[str, Any], ...]:
+    """Read the quotas and limits that others put on the namespaces of a stack.
+
+    What we may not look at is left out; the quota itself will tell.
+    """
+    found: list[Mapping[str, Any]] = []
+    names = sorted({m.ref.namespace for m in manifests.manifests if m.ref.namespace})
+    for name in names:
+        for kind in ("ResourceQuota", "LimitRange"):
+            try:
+                listed = cluster.list("v1", kind, run, namespace=name)
+            except (ForbiddenError, UnknownKindError):
+                continue
+            found += [
+                {**each, "kind": kind}
+                for each in listed
+                if (each["metadata"].get("labels") or {}).get(STACK) != manifests.stack_id
+            ]
+    return tuple(found)
 
 
 def probe(

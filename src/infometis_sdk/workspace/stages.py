@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from infometis_sdk.engine.capacity.quotas import quota_faults
 from infometis_sdk.engine.promoting.target import (
     capability_faults,
     class_faults,
     known_class,
-    quota_faults,
 )
 from infometis_sdk.engine.reading.platform_class import platform_class
 from infometis_sdk.errors import ClusterError, InfometisError, PlatformError
@@ -129,6 +129,7 @@ class Stages:
 
     def validation(self, stage: StageResult) -> StageResult:
         """Validate what is rendered against the target: its API, quotas and class of platform."""
+        from infometis_sdk.workspace.capabilities import capacity_of
         from infometis_sdk.workspace.checking import server_faults, validate
 
         root = self._workspace.project.root
@@ -145,7 +146,8 @@ class Stages:
         differing, untold = class_faults(theirs, ours, self.step.allow)
         faults += differing
         faults += capability_faults(self.manifests, ours.capabilities)
-        faults += quota_faults(self.manifests, self._quotas())
+        there = capacity_of(self.cluster, self.manifests, self.run)
+        faults += [str(fault) for fault in quota_faults(self.manifests, there)]
         evidence = {
             "objects": len(self.manifests.manifests),
             "source": known_class(theirs),
@@ -160,17 +162,6 @@ class Stages:
             faults=faults,
             evidence=evidence,
         )
-
-    def _quotas(self) -> list[Any]:
-        names = sorted({m.ref.namespace for m in self.manifests.manifests if m.ref.namespace})
-        found: list[Any] = []
-        for name in names:
-            try:
-                found += self.cluster.list("v1", "ResourceQuota", self.run, namespace=name)
-            except ClusterError as error:
-                if error.status == 0:
-                    raise
-        return found
 
     # --- 2: the border ------------------------------------------------------------------------
 

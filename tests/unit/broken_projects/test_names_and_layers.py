@@ -229,3 +229,67 @@ def test_patches_credentials_and_policies(faults: Faults) -> None:
         "environments/dev.yaml:18 policies.resource_quota.requests.cpu | is no quantity",
         "environments/dev.yaml:19 policies.validate[0] | names no function",
     ]
+
+
+def test_capacity(faults: Faults) -> None:
+    """Autoscalers, limits and quotas that cannot be, each with its line and the reason."""
+    assert faults(
+        """
+        === infometis.yaml
+        format: infometis.io/project/v1
+        name: demo
+        services: {web: {}, db: {}, broken: {}}
+        === services/web/service.yaml
+        format: infometis.io/service/v1
+        name: web
+        parameters:
+          replicas:
+            type: integer
+            default: 1
+            max: 9
+            scope: scale
+            mutability: live
+            affects: [Deployment/web spec.replicas]
+        scaling:
+          workload: Deployment/web
+          directions: [out, inn]
+        === services/db/service.yaml
+        format: infometis.io/service/v1
+        name: db
+        scaling:
+          why: there is one leader
+        === services/broken/service.yaml
+        - no descriptor at all
+        === environments/prod.yaml
+        format: infometis.io/environment/v1
+        policies:
+          limits:
+            max: {cpu: 2}
+            min: {cpu: 10m, memory: tiny}
+          scoped_quotas:
+            few:
+              hard: {pods: "2"}
+              scopes: [BestEfort]
+          scaling:
+            wbe: {min: 1, max: 2, cpu: 70}
+            db:
+              min: 1
+              max: 3
+              cpu: 70
+            broken: {min: 1, max: 2, cpu: 70}
+            web:
+              min: 3
+              max: 20
+              cpu: 70
+              pace: fast
+        """
+    ) == [
+        "environments/prod.yaml:5 policies.limits.min.memory | is no quantity",
+        "environments/prod.yaml:9 policies.scoped_quotas.few.scopes | unknown scope 'BestEfort' | BestEffort",
+        "environments/prod.yaml:11 policies.scaling.wbe | there is no service 'wbe' | web",
+        "environments/prod.yaml:12 policies.scaling.db | service 'db' may not be scaled: there is one leader",
+        "environments/prod.yaml:19 policies.scaling.web.max | is out of the bounds of web.replicas",
+        "environments/prod.yaml:21 policies.scaling.web.pace | unknown key 'pace'",
+        "services/broken/service.yaml:1  | is no descriptor",
+        "services/web/service.yaml:13 scaling.directions | unknown word 'inn' | in",
+    ]

@@ -7,7 +7,7 @@ from tests.unit.engine.bundles import KAFKA, stack_of
 
 from infometis_sdk.engine.explain import explain, explain_influence
 from infometis_sdk.errors import ProjectError
-from infometis_sdk.model import Environment, Origin, Parameter, Service
+from infometis_sdk.model import Environment, Origin, Parameter, Policies, ScalingPolicy, Service
 
 SOURCES = {
     "values.kafka.replicas": Origin(layer="environment", file="environments/prod.yaml", line=7)
@@ -59,6 +59,20 @@ def test_below_a_map() -> None:
     )
     found = explain(stack_of(service), "a.config.x.y")
     assert (found.value, found.set_by.layer) == (1, "base")
+
+
+def test_an_autoscaler_is_named() -> None:
+    """Where an autoscaler sets the number of pods, its bounds are told with file and line."""
+    here = Origin(layer="environment", file="environments/uat.yaml", line=4)
+    environment = Environment(
+        "uat",
+        policies=Policies(scaling={"web": ScalingPolicy(min=2, max=6, cpu=70)}),
+        sources={"policies.scaling.web": here},
+    )
+    stack = stack_of(Service.web("web", image="example/web:1", port=80), environment=environment)
+    driven = "an autoscaler sets it on the cluster, from 2 to 6 (environments/uat.yaml:4)"
+    assert driven in str(explain(stack, "web.replicas"))
+    assert explain(stack, "web.cpu").driven == ""
 
 
 def test_influence() -> None:

@@ -21,7 +21,6 @@ from infometis_sdk.engine.promoting.target import (
     PlatformClass,
     capability_faults,
     class_faults,
-    quota_faults,
 )
 from infometis_sdk.errors import RefusedError
 from infometis_sdk.model.environment import Environment
@@ -224,7 +223,7 @@ def test_classes_of_platform_must_be_alike_or_allowed() -> None:
 
 
 def test_what_can_never_run_on_the_target_is_a_fault() -> None:
-    """A quota that is too small, a load balancer or a volume that nobody gives."""
+    """A load balancer, a volume or measurements that nobody gives."""
     pod = {"containers": [{"name": "main", "resources": {"requests": {"cpu": "500m"}}}]}
     meta = {"name": "a", "namespace": "uat"}
     deployment = {
@@ -245,15 +244,8 @@ def test_what_can_never_run_on_the_target_is_a_fault() -> None:
         "metadata": meta,
         "spec": {"volumeClaimTemplates": [{"metadata": {"name": "data"}, "spec": {}}]},
     }
-    made = manifests(deployment, service, claims)
-    absent = {"load_balancer": "absent", "default_storage_class": "absent"}
-    assert len(capability_faults(made, absent)) == 2
+    scaler = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": meta}
+    made = manifests(deployment, service, claims, scaler)
+    names = ("load_balancer", "default_storage_class", "metrics")
+    assert len(capability_faults(made, dict.fromkeys(names, "absent"))) == 3
     assert capability_faults(made, {}) == ()
-
-    def quota(**hard: str) -> list[dict[str, Any]]:
-        return [{"metadata": {"name": "q", "namespace": "uat"}, "spec": {"hard": hard}}]
-
-    assert quota_faults(made, quota(cpu="1500m", pods="3")) == ()
-    (fault,) = quota_faults(made, quota(**{"requests.cpu": "1"}))
-    assert "1.500 is wanted" in fault
-    assert len(quota_faults(made, quota(pods="2"))) == 1

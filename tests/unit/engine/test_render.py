@@ -348,7 +348,7 @@ def test_namespace_and_quota() -> None:
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
     quota = find(manifests, "ResourceQuota", "infometis").object
     assert quota["spec"] == {"hard": {"requests.memory": "4Gi"}}
-    guest = rendered(KAFKA, environment=Environment("dev", mode="shared", policies=policies))
+    guest = rendered(KAFKA, environment=Environment("dev", mode="shared"))
     assert {m.ref.kind for m in guest.manifests} == {"ConfigMap", "Service", "StatefulSet"}
 
 

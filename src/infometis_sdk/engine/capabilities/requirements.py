@@ -21,8 +21,18 @@ __all__ = ("asks_of_the_cluster", "unmet")
 
 _HOSTNAME = "kubernetes.io/hostname"
 _ARCHITECTURES = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
+_RESOURCES = ("Resource", "ContainerResource")
+_SCALER = "HorizontalPodAutoscaler"
 _ASKING = frozenset(
-    {"DaemonSet", "Deployment", "NetworkPolicy", "PersistentVolumeClaim", "Service", "StatefulSet"}
+    {
+        "DaemonSet",
+        "Deployment",
+        _SCALER,
+        "NetworkPolicy",
+        "PersistentVolumeClaim",
+        "Service",
+        "StatefulSet",
+    }
 )
 
 
@@ -56,6 +66,7 @@ def unmet(
     for manifest in manifests:
         faults += _storage(manifest, facts, brought)
         faults += _nodes(manifest, facts, states)
+        faults += _metrics(manifest, states)
         if not simulated:
             faults += _network(manifest, states)
     return tuple(faults)
@@ -125,6 +136,19 @@ def _apart(obj: Mapping[str, Any], spec: Mapping[str, Any]) -> bool:
         if wanted and same and term.get("topologyKey") == _HOSTNAME:
             return True
     return False
+
+
+def _metrics(manifest: Manifest, states: Mapping[str, str]) -> Iterator[Fault]:
+    """Refuse an autoscaler of cpu or memory where nothing measures them, simulated or not."""
+    metrics = maps(mapping(manifest.object.get("spec")).get("metrics"))
+    by_resource = not metrics or any(each.get("type") in _RESOURCES for each in metrics)
+    if manifest.ref.kind == _SCALER and by_resource and states.get("metrics") == "absent":
+        yield _fault(
+            manifest,
+            "spec.metrics",
+            "nothing in this cluster measures cpu and memory, so the autoscaler never scales",
+            "a fixed number of pods, or a cluster with the API metrics.k8s.io (metrics-server)",
+        )
 
 
 def _network(manifest: Manifest, states: Mapping[str, str]) -> Iterator[Fault]:

@@ -26,6 +26,16 @@ __all__ = ("definition_of", "project_at")
 _ELSEWHERE = ("name", "values", "local", "sources", "origin", "stack_id", "namespace")
 """What a Release says in fields of its own, or what is true of one working tree only."""
 
+_RENDERED = (
+    "registry",
+    "pod_security",
+    "resource_quota",
+    "scoped_quotas",
+    "limits",
+    "scaling",
+)
+"""The policies that render; all others govern."""
+
 
 def definition_of(environment: Environment, platform: str) -> dict[str, Any]:
     """Return an environment as plain data, without its values.
@@ -80,9 +90,7 @@ def project_at(
             protected=now.protected,
             policies=attrs.evolve(
                 now.policies,
-                registry=environment.policies.registry,
-                pod_security=environment.policies.pod_security,
-                resource_quota=environment.policies.resource_quota,
+                **{word: getattr(environment.policies, word) for word in _RENDERED},
             ),
         )
     whole = attrs.evolve(bundle, values={}, modes={})

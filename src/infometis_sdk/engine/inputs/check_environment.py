@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from infometis_sdk.engine.boundary.addresses import api_address
 from infometis_sdk.engine.inputs.names import nearest
 from infometis_sdk.engine.inputs.patches import path_fault
-from infometis_sdk.engine.objects import quantity
 from infometis_sdk.model.environment import (
     DRIFT_ACTIONS,
     ENCRYPTION_DEMANDS,
@@ -154,9 +153,3 @@ def _policy_faults(environment: Environment) -> Iterator[Fault]:
         except ValueError as error:
             where, how = f"policies.network.api_server[{index}]", "such as 192.0.2.10:6443"
             yield _fault(environment, where, str(error), found=repr(text), legal=how)
-    for key, amount in policies.resource_quota.items():
-        try:
-            quantity.parse(amount)
-        except ValueError:
-            where, how = f"policies.resource_quota.{key}", "a quantity such as 4, 500m or 16Gi"
-            yield _fault(environment, where, "is no quantity", found=repr(amount), legal=how)

@@ -258,8 +258,13 @@ def _without(
             if key.partition(".")[0] not in services
             and (key.partition(".")[0], "credentials", key.partition(".")[2]) not in parts
         }
+        scaling = {k: v for k, v in env.policies.scaling.items() if k not in services}
         return attrs.evolve(
-            env, values=values(env.values), local=values(env.local), credentials=credentials
+            env,
+            values=values(env.values),
+            local=values(env.local),
+            credentials=credentials,
+            policies=attrs.evolve(env.policies, scaling=scaling),
         )
 
     def service(one: Service) -> Service:

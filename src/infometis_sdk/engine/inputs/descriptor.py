@@ -19,6 +19,8 @@ from infometis_sdk.model.service import (
     PATH_STYLES,
     PROTOCOLS,
     ROTATIONS,
+    SCALING_DIRECTIONS,
+    Scaling,
     Service,
 )
 
@@ -30,6 +32,7 @@ __all__ = ("faults_of",)
 _LABEL = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PORT_MAX = 65535
+_SCALED = ("Deployment", "StatefulSet")
 # A Kubernetes Service's name is a DNS label of 63; "-headless" and the like need some room.
 _NAME_MAX = 40
 
@@ -108,6 +111,8 @@ def _faults(service: Service) -> Iterator[Fault]:
         yield from _parameter_faults(service, f"parameters.{name}", name, parameter)
     yield from _image_faults(service)
     yield from _offer_faults(service)
+    if service.scaling is not None:
+        yield from _scaling_faults(service, service.scaling)
     yield from _choice(service, "upgrade.downgrade", service.upgrade.downgrade, DOWNGRADES)
 
 
@@ -172,6 +177,46 @@ def _told(service: Service, path: str, name: str, scope: str) -> Iterator[Fault]
     """Check a parameter that an endpoint names."""
     known = {key for key, parameter in service.parameters.items() if parameter.scope == scope}
     yield from _choice(service, path, name, sorted(known), what=f"{scope} parameter")
+
+
+def _scaling_faults(service: Service, rule: Scaling) -> Iterator[Fault]:
+    """Check that the rule names what an autoscaler can drive, and contradicts no parameter."""
+    if unknown := [word for word in rule.directions if word not in SCALING_DIRECTIONS]:
+        for word in unknown:
+            yield from _choice(service, "scaling.directions", word, SCALING_DIRECTIONS)
+        return
+    parameter = service.parameters.get(rule.parameter)
+    why = rule.why or (parameter.why if parameter else "")
+    if set(SCALING_DIRECTIONS) - {*rule.directions} and not why:
+        path = "scaling.why"
+        yield _fault(service, path, "says not why it may not scale", legal="the reason")
+    if not rule.directions:
+        return
+    kind, _, name = rule.workload.partition("/")
+    if kind not in _SCALED or not name:
+        yield _fault(service, "scaling.workload", "names no workload that can be scaled",
+                     found=rule.workload, legal="Deployment/NAME or StatefulSet/NAME")  # fmt: skip
+    if "out" not in rule.directions:
+        yield _fault(service, "scaling.directions", "could never come back",
+                     found=list(rule.directions), legal="out, or out and in")  # fmt: skip
+    path = "scaling.parameter"
+    if parameter is None:
+        yield from _choice(service, path, rule.parameter, service.parameters, what="parameter")
+        return
+    wanted = {"type": "integer", "scope": "scale", "mutability": "live"}
+    if "in" in rule.directions:
+        wanted["shrink"] = "allow"
+    for word, value in wanted.items():
+        if getattr(parameter, word) != value:
+            message = f"what an autoscaler changes has {word} {value}"
+            yield _fault(service, path, message, found=getattr(parameter, word), legal=value)
+    if not any(
+        (each.kind, each.name, each.path) == (kind, name, "spec.replicas")
+        for each in parameter.affects
+    ):
+        message = f"{rule.parameter!r} does not say that it sets the pods of {rule.workload}"
+        legal = f"affects: {rule.workload} spec.replicas"
+        yield _fault(service, path, message, legal=legal)
 
 
 def _endpoint(service: Service, path: str, name: str) -> Iterator[Fault]:

@@ -1,19 +1,17 @@
-"""Whether a target fits: its class of platform against the source's, and its quotas."""
+"""Whether a target fits: its class of platform against the source's, and what it can do."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.objects import podspec, quantity
 from infometis_sdk.engine.objects.loose import mapping, maps
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from infometis_sdk.model.stack import ManifestSet
 
@@ -22,7 +20,6 @@ __all__ = (
     "capability_faults",
     "class_faults",
     "known_class",
-    "quota_faults",
 )
 
 
@@ -88,6 +85,8 @@ def capability_faults(manifests: ManifestSet, capabilities: Mapping[str, str]) -
         kind = manifest.ref.kind
         if kind == "Service" and spec.get("type") == "LoadBalancer":
             lacks = "load_balancer"
+        elif kind == "HorizontalPodAutoscaler":
+            lacks = "metrics"
         elif any("storageClassName" not in claim for claim in _claims(kind, spec)):
             lacks = "default_storage_class"
         else:
@@ -101,52 +100,6 @@ def _claims(kind: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
     if kind == "PersistentVolumeClaim":
         return [dict(spec)]
     return [mapping(claim.get("spec")) for claim in maps(spec.get("volumeClaimTemplates"))]
-
-
-def quota_faults(manifests: ManifestSet, quotas: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Say which quotas of the target cannot hold what is rendered, even when empty.
-
-    Args:
-        manifests: what the target renders.
-        quotas: live ResourceQuotas of the stack's namespaces.
-
-    """
-    needed: dict[str, dict[str, Fraction]] = {}
-    for manifest in manifests.manifests:
-        spec = podspec.pod_spec(manifest.object)
-        if spec is None:
-            continue
-        pods = _pods(manifest.object)
-        mine = needed.setdefault(manifest.ref.namespace, {})
-        mine["pods"] = mine.get("pods", Fraction(0)) + pods
-        for section in ("requests", "limits"):
-            for _, container in podspec.containers(spec):
-                resources = mapping(mapping(container.get("resources")).get(section))
-                for name, amount in resources.items():
-                    key = f"{section}.{name}"
-                    mine[key] = mine.get(key, Fraction(0)) + pods * quantity.parse(amount).value
-    faults = []
-    for quota in quotas:
-        meta = quota["metadata"]
-        mine = needed.get(meta["namespace"], {})
-        for name, hard in mapping(mapping(quota.get("spec")).get("hard")).items():
-            wanted = mine.get(f"requests.{name}" if name in ("cpu", "memory") else name)
-            if wanted is None or wanted <= quantity.parse(hard).value:
-                continue
-            faults.append(
-                f"quota {meta['name']} of namespace {meta['namespace']} allows {name} {hard}, "
-                f"{_amount(wanted)} is wanted"
-            )
-    return tuple(faults)
-
-
-def _pods(obj: Mapping[str, Any]) -> int:
-    spec = mapping(obj.get("spec"))
-    return int(spec.get("replicas", spec.get("parallelism", 1)) or 0)
-
-
-def _amount(value: Fraction) -> str:
-    return str(value.numerator) if value.denominator == 1 else f"{float(value):.3f}"
 
 
 def known_class(found: PlatformClass) -> dict[str, str]:

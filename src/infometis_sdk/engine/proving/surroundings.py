@@ -131,12 +131,24 @@ def _source(environment: Environment, word: str) -> str:
 
 _POLICIES = {
     "EndpointSlice": "external",
+    "LimitRange": "policies.limits",
     "Namespace": "policies.pod_security",
     "NetworkPolicy": "policies.network",
-    "ResourceQuota": "policies.resource_quota",
     "Service": "external",
 }
 """What of an environment makes the objects that belong to the stack as a whole."""
+
+
+def _word(manifest: Manifest) -> str:
+    """Return what of an environment makes an object, as its file names it."""
+    kind, name = manifest.ref.kind, manifest.ref.name
+    if kind == "HorizontalPodAutoscaler":
+        return f"policies.scaling.{manifest.service}"
+    if kind == "ResourceQuota" and name != "infometis":
+        return f"policies.scoped_quotas.{name.removeprefix('infometis-')}"
+    if kind == "ResourceQuota":
+        return "policies.resource_quota"
+    return _POLICIES.get(kind, manifest.zone)
 
 
 def _surroundings(renders: tuple[ManifestSet, ManifestSet]) -> Iterator[RenderedDifference]:
@@ -146,7 +158,7 @@ def _surroundings(renders: tuple[ManifestSet, ManifestSet]) -> Iterator[Rendered
         left, right = tables[0].get(key), tables[1].get(key)
         some = left or right
         assert some is not None  # noqa: S101 - a key of one of both
-        word = _POLICIES.get(key[0], some.zone)
+        word = _word(some)
         origins = [_source(made.environment, word) for made in renders]
         base = RenderedDifference(
             service=some.service,

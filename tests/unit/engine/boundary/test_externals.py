@@ -57,6 +57,7 @@ def _service() -> Service:
         endpoints={},
         uses=("external.orders-db",),
         parameters={},
+        scaling=None,
     )
 
 

@@ -1,0 +1,1 @@
+"""How many pods, how much each of them takes, and whether that fits."""
