@@ -37,9 +37,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=3, help="runs of each")
     repeat = parser.parse_args().repeat
-    with tempfile.TemporaryDirectory() as folder:
-        for place in site(Path(folder)):
-            _measure(place, repeat)
+    with tempfile.TemporaryDirectory() as folder, site(Path(folder)) as place:
+        _measure(place, repeat)
 
 
 def _measure(place: Site, repeat: int) -> None:

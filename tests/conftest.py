@@ -25,6 +25,7 @@ from infometis_sdk.ports.platform import Access, PlatformContext
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
+    from tests.k0s_hosts import Site
     from tests.standin.k0s_docker import SettingsMaker
 
 # A loaded machine is slow, not wrong.
@@ -87,6 +88,22 @@ def k0s_docker(dockerd: DockerDaemon, tmp_path_factory: pytest.TempPathFactory) 
     from tests.standin.k0s_docker import settings_maker
 
     return settings_maker(dockerd, cache_dir(), tmp_path_factory.mktemp("k0s"))
+
+
+@pytest.fixture(scope="session")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """Give the one farm of machines of this test run; tests ask for ``hosts``."""
+    from tests import k0s_hosts
+
+    with k0s_hosts.site(tmp_path_factory.mktemp("hosts")) as made:
+        yield made
+
+
+@pytest.fixture
+def hosts(site: Site) -> Iterator[Site]:
+    """Give machines with a genuine sshd that no test has used before, nor a first try of this."""
+    yield site
+    site.clear()
 
 
 class _Progress:

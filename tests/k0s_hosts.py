@@ -8,7 +8,9 @@ Without it the stand-in of ``tests/standin`` is built, whose parts are genuine K
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from tests.machines import Machine
 
-__all__ = ("Site", "site")
+__all__ = ("Site", "needs_machines", "site")
 
 _STAGES = Path(__file__).parents[1] / (
     "plugins/platform_embedded/src/infometis_platform_embedded/data/stages.yaml"
@@ -64,6 +66,13 @@ class Site:
             self._machines[name] = self.farm.add(name)
         return self._machines[name]
 
+    def clear(self) -> None:
+        """Take all machines away, and forget the clusters that were made of them."""
+        while self._machines:
+            _, machine = self._machines.popitem()
+            self.farm.remove(machine)
+        shutil.rmtree(self.folder / "state", ignore_errors=True)
+
     def binary(self, version: str = "v1.36.3+k0s.0") -> Path:
         """Return the k0s; of a certain version only where it is the stand-in."""
         if self._parts is None:
@@ -95,13 +104,19 @@ class Site:
         return K0sHostPlatform(settings, context)
 
 
+def needs_machines() -> None:
+    """Skip where no machine can be made; in CI that is an error."""
+    why = missing_parts()
+    if why and os.environ.get("CI"):
+        pytest.fail(f"no machines for k0s-host: {why}")
+    if why:
+        pytest.skip(f"no machines for k0s-host: {why}")
+
+
+@contextmanager
 def site(folder: Path) -> Iterator[Site]:
     """Give a site that is gone afterwards; what this machine lacks is an error in CI only."""
-    why = missing_parts()
-    if why:
-        if os.environ.get("CI"):
-            pytest.fail(f"no machines for k0s-host: {why}")
-        pytest.skip(f"no machines for k0s-host: {why}")
+    needs_machines()
     parts = None
     if not os.environ.get("INFOMETIS_K0S_BINARY"):
         try:

@@ -3,12 +3,16 @@
 Each has a root folder of its own (an overlay over this machine's, so that nothing here is
 changed), its own processes, host name and network, and may be switched off and on again.
 They talk over a bridge of addresses that no one else uses (RFC 2544), all of them this machine's.
+Each farm of them has a number of its own, which names its bridge, networks, addresses and disk.
+The number is held by a lock that the kernel lets go when its holder dies, however that dies:
+what lies under a number whose lock is free was left behind, and is removed.
 Needs root; nothing stands in for anything here.
 """
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import re
 import secrets
@@ -23,10 +27,14 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ("Machine", "Machines", "missing_parts")
+__all__ = ("Machine", "Machines", "missing_parts", "sweep")
 
 _SSHD = "/usr/sbin/sshd"
-_PATIENCE = 60.0
+_PATIENCE = 180.0  # seconds: a loaded machine is slow, not wrong
+_DISK = "infometis-tests-"  # what a farm's tmpfs is called in the table of mounts
+_LOCKS = Path("/run/lock/infometis-tests")
+_FARMS = range(512)  # 198.18.0.0/15 has as many networks of 256 addresses
+_FIRST, _LAST = 10, 254  # the last part of a machine's address
 
 # The first process of a machine: it mounts, starts what is installed as a service, and sshd.
 _INIT = """
@@ -105,7 +113,7 @@ class Machine:
         self.address = address
         self._folder = folder
         self._farm = farm
-        self._network = f"im{farm.id}-{address.rpartition('.')[2]}"
+        self._network = f"im{farm.number}-{address.rpartition('.')[2]}"
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -125,7 +133,7 @@ class Machine:
         (etc / "machine-id").write_text(secrets.token_hex(16) + "\n")
         self.new_host_key()
         index = self.address.rpartition(".")[2]
-        inner, outer = f"im{self._farm.id}i{index}", f"im{self._farm.id}o{index}"
+        inner, outer = f"im{self._farm.number}i{index}", f"im{self._farm.number}o{index}"
         _run("ip", "netns", "add", self._network)
         _run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner)
         _run("ip", "link", "set", outer, "master", self._farm.bridge, "up")
@@ -203,14 +211,11 @@ class Machine:
             found[str(path.relative_to(self.root))] = kind
         return found
 
-    def wipe(self) -> None:
-        """Give it an empty disk and another identity."""
+    def remove(self) -> None:
+        """Take it away with its disk and its network; it may never have come up."""
         self.off()
-        for name in ("upper", "work", "merged"):
-            shutil.rmtree(self._folder / name, ignore_errors=True)
-        with contextlib.suppress(RuntimeError):
-            _run("ip", "netns", "del", self._network)
-        self.make()
+        subprocess.run(["ip", "netns", "del", self._network], capture_output=True, check=False)
+        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 class Machines:
@@ -221,75 +226,147 @@ class Machines:
         binds: folders of this machine that they see too.
 
     Attributes:
+        number: what tells it from other farms on this machine while the context lasts.
         key: the private key that they accept.
         config: an SSH configuration that knows the key and the hosts.
 
     """
 
     def __init__(self, folder: Path, binds: Sequence[Path] = ()) -> None:
-        self.id = os.getpid()
+        self.number = -1
         self.folder = folder
         self.binds = tuple(str(each) for each in binds)
-        self.bridge = f"im{self.id}"
         self.key = folder / "key"
         self.config = folder / "ssh_config"
         self._known = folder / "known_hosts"
-        self._subnet = f"198.18.{self.id % 256}"
         self._machines: list[Machine] = []
+        self._made = 0
+        self._ending = contextlib.ExitStack()
+
+    @property
+    def bridge(self) -> str:
+        """Name of the bridge that joins them."""
+        return _bridge(self.number)
 
     def __enter__(self) -> Self:
-        _sweep()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _run("mount", "-t", "tmpfs", "-o", "mode=0700", "tmpfs", self.folder)
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
-        self.config.write_text(
-            f"Host *\n  IdentityFile {self.key}\n  IdentitiesOnly yes\n  User root\n"
-            f"  UserKnownHostsFile {self._known}\n  GlobalKnownHostsFile /dev/null\n"
-        )
-        _run("ip", "link", "add", self.bridge, "type", "bridge")
-        _run("ip", "addr", "add", f"{self._subnet}.1/24", "dev", self.bridge)
-        _run("ip", "link", "set", self.bridge, "up")
+        with contextlib.ExitStack() as stack:
+            sweep()
+            self.number = stack.enter_context(_number())
+            # In whatever way the rest fails: what was made goes, the number last of all.
+            stack.callback(_remove, self.number)
+            stack.callback(self._remove_machines)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _run("mount", "-t", "tmpfs", "-o", "mode=0700", _disk(self.number), self.folder)
+            _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.key)
+            self.config.write_text(
+                f"Host *\n  IdentityFile {self.key}\n  IdentitiesOnly yes\n  User root\n"
+                f"  UserKnownHostsFile {self._known}\n  GlobalKnownHostsFile /dev/null\n"
+            )
+            _run("ip", "link", "add", self.bridge, "type", "bridge")
+            _run("ip", "addr", "add", f"{_subnet(self.number)}.1/24", "dev", self.bridge)
+            _run("ip", "link", "set", self.bridge, "up")
+            self._ending = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        for machine in self._machines:
-            machine.off()
-        _sweep(self.id)
-        _run("umount", "-l", self.folder)
+        self._ending.close()
 
     def add(self, name: str) -> Machine:
         """Make a machine and switch it on."""
-        address = f"{self._subnet}.{len(self._machines) + 10}"
-        machine = Machine(name, address, self.folder / name, self)
+        # No address comes twice: for a while the kernel remembers who had it.
+        last = _FIRST + self._made
+        if last > _LAST:
+            msg = f"a farm has room for {_LAST - _FIRST + 1} machines in its life"
+            raise RuntimeError(msg)
+        self._made += 1
+        folder = self.folder / f"{last}-{name}"
+        machine = Machine(name, f"{_subnet(self.number)}.{last}", folder, self)
         self._machines.append(machine)
         machine.make()
         self.trust()
         machine.on()
         return machine
 
+    def remove(self, machine: Machine) -> None:
+        """Take a machine away."""
+        self._machines.remove(machine)
+        machine.remove()
+        self.trust()
+
     def trust(self) -> None:
         """Know the host keys that the machines have now."""
         self._known.write_text("".join(f"{each.host_key}\n" for each in self._machines))
 
-
-def _sweep(only: int = 0) -> None:
-    """Remove bridges and networks of test runs that are over."""
-    for line in _run("ip", "-o", "link", "show", "type", "bridge").splitlines():
-        found = re.match(r"\d+: (im(\d+)):", line)
-        if found and _is_over(int(found[2]), only):
-            _run("ip", "link", "del", found[1])
-    for line in _run("ip", "netns", "list").splitlines():
-        found = re.match(r"(im(\d+)-\d+)\b", line)
-        if found and _is_over(int(found[2]), only):
-            _run("ip", "netns", "del", found[1])
+    def _remove_machines(self) -> None:
+        with contextlib.ExitStack() as stack:
+            for machine in self._machines:
+                stack.callback(machine.remove)
 
 
-def _is_over(pid: int, only: int) -> bool:
-    return pid == only if only else not Path(f"/proc/{pid}").exists()
+def sweep() -> None:
+    """Remove what farms left behind whose process is dead."""
+    left = {*_found(r"\d+: im(\d+)[:@]", "ip", "-o", "link", "show", "type", "bridge")}
+    left |= {*_found(r"im(\d+)-\d+\b", "ip", "netns", "list")}
+    left |= {*_found(rf"{_DISK}(\d+) ", "cat", "/proc/mounts")}
+    for number in left:
+        with _held(number) as free:
+            if free:
+                _remove(number)
+
+
+def _found(pattern: str, *argv: str) -> Iterator[int]:
+    for line in _run(*argv).splitlines():
+        if match := re.match(pattern, line):
+            yield int(match[1])
 
 
 @contextlib.contextmanager
-def machines(folder: Path, binds: Sequence[Path] = ()) -> Iterator[Machines]:
-    """Give machines that are gone at the end of the context."""
-    with Machines(folder, binds) as farm:
-        yield farm
+def _number() -> Iterator[int]:
+    """Give a number that no farm has, and whose addresses nobody uses."""
+    for number in _FARMS:
+        with _held(number) as free:
+            used = f" {_subnet(number)}." in _run("ip", "-4", "-o", "addr")
+            if free and not used:
+                yield number
+                return
+    msg = "every number of a farm is taken"
+    raise RuntimeError(msg)
+
+
+@contextlib.contextmanager
+def _held(number: int) -> Iterator[bool]:
+    """Hold the lock of a number; false where another process, or another farm of this one, does."""
+    _LOCKS.mkdir(parents=True, exist_ok=True)
+    with (_LOCKS / str(number)).open("wb") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            yield False
+        else:
+            yield True
+
+
+def _remove(number: int) -> None:
+    """Remove all that a farm of that number made."""
+    for line in _run("ip", "netns", "list").splitlines():
+        name = line.partition(" ")[0]
+        if name.startswith(f"im{number}-"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+    subprocess.run(["ip", "link", "del", _bridge(number)], capture_output=True, check=False)
+    for line in Path("/proc/mounts").read_text(encoding="utf-8").splitlines():
+        source, folder, *_ = line.split(" ")
+        if source == _disk(number):
+            folder = folder.encode().decode("unicode_escape")
+            subprocess.run(["umount", "-l", folder], capture_output=True, check=False)
+
+
+def _bridge(number: int) -> str:
+    return f"im{number}"
+
+
+def _disk(number: int) -> str:
+    return f"{_DISK}{number}"
+
+
+def _subnet(number: int) -> str:
+    return f"198.{18 + number // 256}.{number % 256}"

@@ -5,23 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.k0s_hosts import Site, site
 
 from infometis_platform_k0s_host.platform import K0sHostPlatform
 from infometis_sdk.testing.platform_contract import PlatformContract, PlatformFactory
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from tests.k0s_hosts import Site
 
     from infometis_sdk.ports.platform import Platform, PlatformContext
 
 pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
-
-
-@pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Give machines for all tests here."""
-    yield from site(tmp_path_factory.mktemp("hosts"))
 
 
 class TestHosts(PlatformContract):

@@ -35,9 +35,9 @@ def _within(emit: Callable[[Event], None] = lambda _: None) -> Run:
     return Run.within(600, emit=emit)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def bare(hosts: Site) -> Machine:
-    """Give a machine on which the tests before the first write leave nothing."""
+    """Give a machine with nothing of k0s on it."""
     return hosts.machine("bare")
 
 

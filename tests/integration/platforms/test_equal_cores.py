@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.k0s_hosts import Site, site
 from tests.kind_nodes import kind_image, kind_settings, on_dockerd
 
 import infometis_sdk as im
 from infometis_platform_embedded import Embedded
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
+    from tests.k0s_hosts import Site
     from tests.standin.k0s_docker import SettingsMaker
 
     from infometis_sdk.ports.platform import Access
@@ -26,12 +24,6 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 __all__ = ("kind_image", "on_dockerd")
 
 _EXAMPLE = Path(__file__).parents[3] / "examples/platform_borrowed/src"
-
-
-@pytest.fixture(scope="module")
-def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """Give machines that are reached by SSH."""
-    yield from site(tmp_path_factory.mktemp("hosts"))
 
 
 @pytest.mark.usefixtures("on_dockerd")
