@@ -203,6 +203,15 @@ class Machine:
             raise RuntimeError(msg)
         return done
 
+    def until(self, command: str) -> None:
+        """Wait until a command ends well there."""
+        end = time.monotonic() + _PATIENCE
+        while (done := self.ssh(command, check=False)).returncode:
+            if time.monotonic() > end:
+                msg = f"{self.name}: {command} does not end well: {done.stderr.strip()}"
+                raise RuntimeError(msg)
+            time.sleep(0.1)
+
     def files(self) -> dict[str, str]:
         """Return every file that it wrote, with its type: what a clean machine must not keep."""
         found = {}

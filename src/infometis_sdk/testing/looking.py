@@ -31,6 +31,8 @@ __all__ = (
     "servers_of",
 )
 
+_PATIENCE = 60.0  # seconds: a loaded machine is slow, not wrong
+
 
 def files(folder: Path) -> list[str]:
     """Return the path of everything below a folder; nothing where there is none."""
@@ -56,7 +58,7 @@ def put_note(access: Access, text: str, name: str = "platform-contract") -> None
         "metadata": {"name": name},
         "data": {"note": text},
     }
-    cluster.write(Write(verb="create", ref=_note(name), body=body), Run.within(10))
+    cluster.write(Write(verb="create", ref=_note(name), body=body), Run.within(_PATIENCE))
     cluster.close()
 
 
@@ -79,7 +81,7 @@ def _get(access: Access, ref: ObjectRef) -> Mapping[str, Any]:
 def _find(access: Access, ref: ObjectRef) -> Mapping[str, Any] | None:
     cluster = open_cluster(access)
     try:
-        return cluster.get(ref, Run.within(10))
+        return cluster.get(ref, Run.within(_PATIENCE))
     finally:
         cluster.close()
 

@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -66,6 +66,7 @@ __all__ = ("PlatformContract", "PlatformFactory", "cluster_uid", "get_note", "pu
 
 PlatformFactory = Callable[[PlatformContext], Platform]
 
+_T = TypeVar("_T")
 _STATES = frozenset({"started", "progress", "finished", "failed", "skipped", "info"})
 _PHASES = frozenset({"absent", "stopped", "starting", "ready", "failed"})
 _CLAIMS = frozenset({"declared", "absent"})
@@ -83,7 +84,7 @@ class PlatformContract:
     Attributes:
         patience: seconds in which a cluster must be there.
         quick: seconds in which an ``ensure`` of a running cluster, and ``status``, must return;
-            generous, since a loaded machine is slow and not wrong.
+            the fastest of three counts, since a loaded machine is slow and not wrong.
         owner: false for a platform that only reaches clusters of others: ``destroy`` then refuses,
             or gives up the access alone, and the cluster lives on.
         loopback: false where clusters are not on this machine; the API of one that is
@@ -126,7 +127,7 @@ class PlatformContract:
 
         yield make
         for platform in made if self.owner else ():
-            platform.destroy(Run.within(60))
+            platform.destroy(Run.within(self.patience))
         after = contents(tmp_path)
         assert {path: after.get(path) for path in before} == before
         ours = tuple(str(tmp_path / name) for name in ("contract", "one", "other"))
@@ -158,7 +159,7 @@ class PlatformContract:
         assert platform.status().phase == "absent"
         with pytest.raises(PlatformError):
             platform.connect()
-        platform.destroy(Run.within(30))
+        platform.destroy(Run.within(self.patience))
         assert files(tmp_path / "contract") == []
 
     def test_what_is_said_beforehand(self, make: Callable[..., Platform]) -> None:
@@ -221,9 +222,7 @@ class PlatformContract:
         first = self._ensure(make())
         uid = cluster_uid(first)
         again = make()
-        began = time.monotonic()
-        second = again.ensure(Run.within(self.patience))
-        assert time.monotonic() - began < self.quick
+        second = self._quickly(lambda: again.ensure(Run.within(self.patience)))
         assert second == first
         assert cluster_uid(second) == uid
         if self.owner and second.kubeconfig is not None:
@@ -243,12 +242,12 @@ class PlatformContract:
         self._owners_only()
         platform = make()
         uid = cluster_uid(self._ensure(platform))
-        platform.destroy(Run.within(60))
+        platform.destroy(Run.within(self.patience))
         assert files(tmp_path / "contract") == []
         assert platform.status().phase == "absent"
         with pytest.raises(PlatformError):
             platform.connect()
-        platform.destroy(Run.within(60))
+        platform.destroy(Run.within(self.patience))
         assert cluster_uid(self._ensure(platform)) != uid
 
     def test_destroy_spares_what_is_not_ours(
@@ -263,7 +262,7 @@ class PlatformContract:
         assert access.kubeconfig is not None
         kept = attrs.evolve(access, kubeconfig=Path(shutil.copy(access.kubeconfig, tmp_path / "k")))
         try:
-            platform.destroy(Run.within(60))
+            platform.destroy(Run.within(self.patience))
         except PlatformError:
             assert platform.status().phase == "ready"
             assert cluster_uid(access) == uid
@@ -272,7 +271,7 @@ class PlatformContract:
             with pytest.raises(PlatformError):
                 platform.connect()
             assert files(tmp_path / "contract") == []
-            platform.destroy(Run.within(60))
+            platform.destroy(Run.within(self.patience))
         assert cluster_uid(kept) == uid
         (tmp_path / "k").unlink()
 
@@ -285,13 +284,13 @@ class PlatformContract:
         uid = cluster_uid(access)
         put_note(access, "kept")
         for _ in range(2):
-            platform.stop(Run.within(60))
+            platform.stop(Run.within(self.patience))
             assert platform.status().phase == "stopped"
         for _ in range(2):
             access = platform.start(Run.within(self.patience))
         assert cluster_uid(access) == uid
         assert get_note(access) == "kept"
-        platform.stop(Run.within(60))
+        platform.stop(Run.within(self.patience))
         assert cluster_uid(platform.ensure(Run.within(self.patience))) == uid
 
     def test_two_ensures_at_once(self, make: Callable[..., Platform]) -> None:
@@ -344,19 +343,21 @@ class PlatformContract:
         assert cluster_uid(self._ensure(make()))
         if not self.owner:
             return
-        make().destroy(Run.within(60))
+        make().destroy(Run.within(self.patience))
         assert files(tmp_path / "contract") == []
 
     def test_ensure_heeds_its_caller(self, make: Callable[..., Platform]) -> None:
-        """A cancelled or timed-out ensure ends within seconds with the error that says so."""
+        """A cancelled or timed-out ensure ends at once with the error that says so."""
         cancel = CancelToken()
         cancel.cancel()
-        began = time.monotonic()
-        with pytest.raises(CancelledError):
-            make().ensure(Run.within(self.patience, cancel=cancel))
-        with pytest.raises(DeadlineError):
-            make().ensure(Run.within(0))
-        assert time.monotonic() - began < 30
+
+        def ensure() -> None:
+            with pytest.raises(CancelledError):
+                make().ensure(Run.within(self.patience, cancel=cancel))
+            with pytest.raises(DeadlineError):
+                make().ensure(Run.within(0))
+
+        self._quickly(ensure)
 
     def test_two_clusters_side_by_side(self, make: Callable[..., Platform]) -> None:
         """Clusters of two names are two clusters, and the end of one is not that of the other."""
@@ -365,7 +366,7 @@ class PlatformContract:
         first, second = self._ensure(one), self._ensure(other)
         uid = cluster_uid(second)
         assert cluster_uid(first) != uid
-        one.destroy(Run.within(60))
+        one.destroy(Run.within(self.patience))
         assert one.status().phase == "absent"
         assert cluster_uid(second) == uid
 
@@ -379,7 +380,7 @@ class PlatformContract:
         name = "nowhere.invalid/nothing:1"
         self._ensure(platform)
         with pytest.raises(PlatformError, match=name):
-            platform.load_images([name], Run.within(60))
+            platform.load_images([name], Run.within(self.patience))
 
     def test_upgrade_to_what_is_there_changes_nothing(self, make: Callable[..., Platform]) -> None:
         """A cluster that has the version already stays as it is."""
@@ -420,15 +421,24 @@ class PlatformContract:
 
     def _look(self, platform: Platform) -> PlatformStatus:
         """Ask all that must change nothing; the answers come within their time."""
-        began = time.monotonic()
-        status = platform.status()
-        assert time.monotonic() - began < self.quick
+        status = self._quickly(platform.status)
         assert status.phase in _PHASES
         if isinstance(platform, Preflight):
             platform.preflight()
         if isinstance(platform, DryRun):
             self._steps(platform)
         return status
+
+    def _quickly(self, work: Callable[[], _T]) -> _T:
+        """Do it up to three times, until it was quick enough; return what came of it."""
+        for _ in range(3):
+            began = time.monotonic()
+            result = work()
+            seconds = time.monotonic() - began
+            if seconds < self.quick:
+                return result
+        msg = f"it took {seconds:.1f} s at the third time, which must be below {self.quick:.0f}"
+        raise AssertionError(msg)
 
     def _steps(self, platform: DryRun) -> tuple[str, ...]:
         steps = platform.steps()

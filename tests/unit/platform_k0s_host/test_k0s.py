@@ -126,6 +126,43 @@ def test_the_reason_of_a_node_that_is_not_ready() -> None:
         host.await_node("a", RUN, 0.2)
 
 
+def _lease(text: str) -> tuple[int, str, str]:
+    return (0, json.dumps({"spec": {"renewTime": text}}), "")
+
+
+def test_a_node_of_the_last_life_is_no_evidence() -> None:
+    """What is stored of a node says Ready at once after a restart: its kubelet must have spoken."""
+    node = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    transcript = Transcript(
+        ("date +%s", (0, "1764448800\n", "")),
+        ("get node", (0, json.dumps(node), "")),
+        (
+            "/leases/a",
+            [
+                (1, "", "Error from server (NotFound)"),
+                _lease("2025-11-29T20:39:59.999999Z"),
+                _lease("2025-11-29T20:40:00.000001Z"),
+            ],
+        ),
+    )
+    host = k0s(transcript)
+    host.await_node("a", RUN, 60, since=host.start(RUN))
+    assert len([each for each in transcript.asked if "/leases/a" in each]) == 3
+    silent = Transcript(("get node", (0, json.dumps(node), "")), ("/leases/a", (1, "", "")))
+    with pytest.raises(HostError, match="its kubelet is silent since the start"):
+        k0s(silent).await_node("a", RUN, 0.2, since=1.0)
+
+
+def test_an_api_that_is_silent_for_a_while() -> None:
+    """A controller that joins keeps the API from answering: the wait for a node goes on."""
+    node = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}
+    down = (1, "", "Error from server: etcdserver: leader changed")
+    transcript = Transcript(("get node", [down, down, (0, json.dumps(node), "")]))
+    k0s(transcript).await_node("a", RUN, 60)
+    with pytest.raises(HostError, match=r"not ready.*leader changed"):
+        k0s(Transcript(("get node", down))).await_node("a", RUN, 0.2)
+
+
 def test_a_service_that_is_stopped_already() -> None:
     """Stopping what is stopped is an error for k0s, and none for us."""
     transcript = Transcript((" stop", (1, "Not running", "")))

@@ -25,7 +25,7 @@ __all__ = ("Done", "Engine", "Found", "open_engine")
 
 _OLDEST = (1, 41)  # Docker 20.10: the first that knows private cgroup namespaces
 _PATIENCE = 120.0  # seconds without a word from Docker
-_GRACE = 30  # seconds that k0s gets to end; it takes two
+_GRACE = 60  # seconds that k0s gets to end; it takes two at rest
 _TAIL = 20
 _NO_PROGRAM = (126, 127)  # what runc and shells end with where there is none
 _CHUNK = 1 << 20
@@ -274,7 +274,9 @@ class Engine:
             how += f", {state['Error']}"
         return f"{how}; its last lines:\n{lines.strip()}"
 
-    def run_in(self, container: str, argv: Sequence[str], run: Run, seconds: float = 60) -> Done:
+    def run_in(
+        self, container: str, argv: Sequence[str], run: Run, seconds: float = _PATIENCE
+    ) -> Done:
         """Run a command in a container to its end, which comes after ``seconds`` at the latest.
 
         Some verbs of k0s block for minutes, and Docker cannot end what it was told to run:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Maker",)
 
-_PATIENCE = 20.0  # seconds that looking at containers may take
+_PATIENCE = 120.0  # seconds that looking at containers may take: a busy Docker is slow, not dead
 _ANSWER = 2.0  # seconds that the API gets to show that all is well
 
 

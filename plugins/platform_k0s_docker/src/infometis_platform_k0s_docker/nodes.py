@@ -181,7 +181,7 @@ class Nodes:
             if volume in self._engine.volumes(self._plan.id):
                 self._engine.remove_volume(volume)
 
-    def k0s(self, name: str, *words: str, seconds: float = 60) -> str:
+    def k0s(self, name: str, *words: str, seconds: float = 120) -> str:
         """Run a verb of k0s on a node and return what it printed.
 
         Raises:

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 __all__ = ("K0sDockerPlatform",)
 
-_LOOK = 0.8  # seconds that a look at the cluster may take
-_CHECKS = 20.0  # seconds that a preflight may take
+_LOOK = 4.0  # seconds that Docker, and then the API, get to say how the cluster is
+_CHECKS = 120.0  # seconds that Docker gets for an answer to a preflight
 
 
 class K0sDockerPlatform(Platform):

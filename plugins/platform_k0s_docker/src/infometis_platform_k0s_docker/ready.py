@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 __all__ = ("ask_api", "joined", "wait_ready")
 
 _PAUSE = 0.3
-_ASK = 5.0  # seconds that one look may take
+_ASK = 20.0  # seconds that one look may take
 _SYSTEM = "kube-system"
 _LEASES = "kube-node-lease"
 

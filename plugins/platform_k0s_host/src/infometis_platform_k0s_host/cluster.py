@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 from infometis_platform_k0s_host.access import Answer, ask, own_kubeconfig, reachable
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 __all__ = ("HostCluster",)
 
 _NODES = 300.0  # seconds
-_API = 10.0
+_API = 20.0  # for one answer of the API
+_SERVES = 120.0  # until it says that it is ready
+_PAUSE = 0.5
 
 
 class HostCluster:
@@ -199,7 +202,12 @@ class HostCluster:
         server = reachable(self.settings, world.facts, leader)
         name = self.name
         write_private(self.files.kubeconfig, own_kubeconfig(text, server=server, name=name))
-        answer = ask(self.access(), run, seconds=60)
+        end = time.monotonic() + _SERVES
+        # Where an API refuses us another cluster answers; a busy one only needs time.
+        while not (answer := ask(self.access(), run, seconds=_API)).ready:
+            if answer.refused or time.monotonic() > end:
+                break
+            run.sleep(_PAUSE, f"waiting for the API at {server}: {answer.why}")
         if not answer.ready:
             msg = f"the API at {server} does not serve this machine: {answer.why}"
             raise PlatformError(msg, hint="look at the network between this machine and the hosts")

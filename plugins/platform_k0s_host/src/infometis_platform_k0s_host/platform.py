@@ -46,6 +46,7 @@ __all__ = ("K0sHostPlatform",)
 
 _GLANCE = 0.8  # seconds in which hosts and API answer `status`, if all is well
 _LOOK = 6.0
+_CHECKS = 300.0  # seconds in which all hosts have told how they are, eight at a time
 
 
 class K0sHostPlatform(Platform):
@@ -153,7 +154,7 @@ class K0sHostPlatform(Platform):
 
     def preflight(self) -> tuple[Finding, ...]:
         """Say what speaks against each host, and which certificates end soon."""
-        run = Run.within(60)
+        run = Run.within(_CHECKS)
         world = World(self._cluster.settings, None)
         world.look(run, certificates=True)
         found = [
@@ -174,7 +175,7 @@ class K0sHostPlatform(Platform):
 
     def steps(self) -> tuple[str, ...]:
         """Return what ``ensure`` would do, one line a step; see :class:`DryRun`."""
-        run = Run.within(60)
+        run = Run.within(_CHECKS)
         record = Record.read(self._cluster.files)
         world = World(self._cluster.settings, self._cluster.files.sockets if record else None)
         world.look(run)

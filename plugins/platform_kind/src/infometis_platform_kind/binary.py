@@ -24,7 +24,7 @@ __all__ = ("find_kind", "known_kind")
 
 _ARCHITECTURES = {"x86_64": "amd64", "amd64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 _MODULE = f"sigs.k8s.io/kind@{KIND}"
-_SECONDS = 15.0  # for a program to say its version
+_SECONDS = 60.0  # for a program to say its version
 
 
 def known_kind(settings: Kind, cache_dir: Path, command: Command, run: Run) -> tuple[str, str]:

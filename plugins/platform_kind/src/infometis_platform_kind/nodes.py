@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 __all__ = ("ask_api", "wait_ready")
 
 _PAUSE = 0.5
+_ASK = 20.0  # seconds that one look may take
 _REPAIR = 60.0  # seconds that nodes with new addresses get before they are started anew
 
 
@@ -64,7 +65,7 @@ def wait_ready(
         _check_running(engine, nodes, run)
         count = sum(node.joins for node in nodes)
         try:
-            _, lacking = ask_api(access, count, Run.within(run.remaining(5), cancel=run.cancel))
+            _, lacking = ask_api(access, count, Run.within(run.remaining(_ASK), cancel=run.cancel))
         except (ClusterError, DeadlineError) as error:
             run.check(f"waiting for cluster {name!r}: {said}")
             lacking = error.message.splitlines()[0]

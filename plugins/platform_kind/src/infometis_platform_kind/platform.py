@@ -46,8 +46,8 @@ __all__ = ("KindPlatform",)
 _NETWORK = "kind"
 _BULLETS = ("•", "✓", "✗")
 """How a line of kind begins that tells of a step; others advertise."""
-_LOOK = 0.8  # seconds that a look at the cluster may take
-_CHECKS = 20.0  # seconds that a preflight may take
+_LOOK = 4.0  # seconds that the engine, and then the API, get to say how the cluster is
+_CHECKS = 120.0  # seconds that a preflight may take: a busy engine is slow, not dead
 
 
 class KindPlatform(Platform):

@@ -13,11 +13,12 @@ import gzip
 import json
 import re
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from infometis_platform_k0s_host.connection import Connection, HostError
+from infometis_platform_k0s_host.connection import PATIENCE, Connection, HostError
 from infometis_platform_k0s_host.planning.config import CONFIG
 
 if TYPE_CHECKING:
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from infometis_sdk.machine import Done
     from infometis_sdk.model.run import Run
 
-__all__ = ("BINARY", "K0s", "Token", "is_ready", "read_token", "scrubbed")
+__all__ = ("BINARY", "ApiError", "K0s", "Token", "is_ready", "read_token", "scrubbed")
 
 BINARY = "/usr/local/bin/k0s"
 _PAUSE = 0.5
+_SERVICE_TIME = 300.0  # seconds for a service manager; systemd gives a stop 90 by itself
 _DEAD = 6  # looks in a row at a service that does not run, before it is given up
+_LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 # A join token is base64 of gzip, whose first bytes are always the same; then bootstrap tokens.
 _SECRETS = re.compile(r"H4sI[A-Za-z0-9+/=]{20,}|\b[a-z0-9]{6}\.[a-z0-9]{16}\b")
 
@@ -52,7 +55,7 @@ gone() {
     esac
   done
 }
-for _ in $(seq 60); do gone "$1" && exit 0; sleep 0.5; done
+for _ in $(seq 120); do gone "$1" && exit 0; sleep 0.5; done
 exit 1
 """
 # A look at the service and at the API in one trip.
@@ -60,8 +63,12 @@ _LOOK = (
     'if [ -d /run/systemd/system ]; then systemctl is-active "$1" >/dev/null 2>&1; '
     "elif command -v rc-service >/dev/null 2>&1 && [ -d /run/openrc ]; then "
     'rc-service "$1" status >/dev/null 2>&1; else service "$1" status >/dev/null 2>&1; fi; '
-    "echo $?; unset KUBECONFIG; shift; exec timeout 20 " + BINARY + ' kubectl "$@"'
+    "echo $?; unset KUBECONFIG; shift; exec timeout 60 " + BINARY + ' kubectl "$@"'
 )
+
+
+class ApiError(HostError):
+    """The API does not answer on a host."""
 
 
 @frozen(kw_only=True)
@@ -141,7 +148,7 @@ class K0s:
             HostError: it does not.
 
         """
-        done = self.host.run([BINARY, "version"], run, timeout=60)
+        done = self.host.run([BINARY, "version"], run)
         if not done.ok or not done.stdout.startswith("v"):
             msg = f"{self.name}: the binary does not run there: {done.tail(1)}"
             hint = "is it for the architecture of that host, and is its disk mounted `noexec`"
@@ -189,24 +196,28 @@ class K0s:
 
     def service(self, verb: str, run: Run) -> Done:
         """Ask the service manager to ``start`` or ``stop`` k0s."""
-        return self.host.run(["sh", "-c", _SERVICE, "sh", self._unit, verb], run, timeout=180)
+        return self.host.run(
+            ["sh", "-c", _SERVICE, "sh", self._unit, verb], run, timeout=_SERVICE_TIME
+        )
 
-    def start(self, run: Run) -> None:
-        """Start the service.
+    def start(self, run: Run) -> float:
+        """Start the service; return when that was, in seconds since 1970 by the host's clock.
 
         Raises:
             HostError: it does not even start; its journal is told.
 
         """
+        clock = self.host.run(["date", "+%s"], run).stdout.strip()
         done = self.service("start", run)
         if not done.ok:
             msg = f"{self._unit} does not start: {done.tail(1)}"
             raise self._failed(msg, run)
+        return float(clock) if clock.isdigit() else 0.0
 
     def stop(self, run: Run) -> None:
         """Stop the service and wait until k0s is gone; one that does not run is fine."""
         self.service("stop", run)
-        if not self.host.run(["sh", "-c", _GONE, "sh", BINARY], run, timeout=90).ok:
+        if not self.host.run(["sh", "-c", _GONE, "sh", BINARY], run, timeout=_SERVICE_TIME).ok:
             msg = f"{self._unit} does not stop"
             raise self._failed(msg, run)
 
@@ -224,7 +235,7 @@ class K0s:
 
     def journal(self, run: Run) -> str:
         """Return the last lines of the service's journal, without secrets."""
-        done = self.host.run(["sh", "-c", _JOURNAL, "sh", self._unit], run, timeout=20)
+        done = self.host.run(["sh", "-c", _JOURNAL, "sh", self._unit], run)
         return scrubbed(done.stdout.strip())
 
     # ------------------------------------------------------------------ the cluster
@@ -238,8 +249,15 @@ class K0s:
         """
         self._await(["get", "--raw=/readyz"], lambda text: text.strip() == "ok", run, seconds)
 
-    def await_node(self, node: str, run: Run, seconds: float) -> None:
+    def await_node(self, node: str, run: Run, seconds: float, *, since: float = 0.0) -> None:
         """Wait, on a controller, until a node is ready.
+
+        Args:
+            node: its name.
+            run: deadline and cancel token of the verb.
+            seconds: that it gets for it.
+            since: when its kubelet was started, by its own clock. What the API says of a node
+                is stored, and the last life's word counts for 40 seconds.
 
         Raises:
             HostError: it is not; the reason that its kubelet gives is told.
@@ -247,28 +265,47 @@ class K0s:
         """
         end, last = time.monotonic() + seconds, "it has not appeared"
         while time.monotonic() < end:
-            found = self.node(node, run)
-            if found is not None:
-                ready, last = _ready(found)
-                if ready:
-                    return
+            try:
+                found = self.node(node, run)
+                if found is not None:
+                    ready, last = _ready(found)
+                    if ready and self._heard_of(node, run) >= since:
+                        return
+                    last = "its kubelet is silent since the start" if ready else last
+            except ApiError as error:
+                # A controller that joins or is busy keeps the API from answering for a while.
+                last = error.message
             run.sleep(_PAUSE, f"waiting for the node {node}: {last}")
         msg = f"the node {node} is not ready: {last}"
         raise HostError(msg, host=self.name)
 
+    def _heard_of(self, node: str, run: Run) -> float:
+        """Return when a kubelet last renewed its lease, in seconds since 1970 by its own clock."""
+        done = self.kubectl(["get", f"--raw={_LEASES}/{node}"], run)
+        try:
+            text = json.loads(done.stdout)["spec"]["renewTime"]
+            return datetime.fromisoformat(text).timestamp()
+        except (ValueError, KeyError, TypeError):
+            return 0.0
+
     def node(self, name: str, run: Run) -> Mapping[str, Any] | None:
-        """Return a node, or ``None`` where there is none."""
+        """Return a node, or ``None`` where there is none.
+
+        Raises:
+            ApiError: the API does not answer.
+
+        """
         done = self.kubectl(["get", "node", name, "-o", "json"], run)
         if not done.ok:
             if "NotFound" in done.stderr or "not found" in done.stderr:
                 return None
             msg = f"{self.name}: the API does not answer: {done.tail(1)}"
-            raise HostError(msg, host=self.name)
+            raise ApiError(msg, host=self.name)
         value = json.loads(done.stdout)
         return value if isinstance(value, dict) else None
 
     def kubectl(
-        self, words: Sequence[str], run: Run, *, kubeconfig: str = "", timeout: float = 60
+        self, words: Sequence[str], run: Run, *, kubeconfig: str = "", timeout: float = PATIENCE
     ) -> Done:
         """Run k0s' own kubectl; with the admin's credentials unless others are named."""
         environment = [f"KUBECONFIG={kubeconfig}"] if kubeconfig else ["-u", "KUBECONFIG"]
@@ -330,13 +367,13 @@ class K0s:
 
     # ------------------------------------------------------------------ helpers
 
-    def _k0s(self, words: Sequence[str], run: Run, *, timeout: float = 60) -> Done:
+    def _k0s(self, words: Sequence[str], run: Run, *, timeout: float = PATIENCE) -> Done:
         return self.host.run([BINARY, *words], run, timeout=timeout)
 
     def _await(self, words: Sequence[str], good: Any, run: Run, seconds: float) -> None:  # noqa: ANN401
         end, dead, last = time.monotonic() + seconds, 0, ""
         while time.monotonic() < end:
-            done = self.host.run(["sh", "-c", _LOOK, "sh", self._unit, *words], run, timeout=60)
+            done = self.host.run(["sh", "-c", _LOOK, "sh", self._unit, *words], run)
             alive, _, text = done.stdout.partition("\n")
             if done.ok and good(text):
                 return

@@ -137,7 +137,7 @@ def put_back(world: World, leader: str, archive: Path, kept: Kept, run: Run) -> 
     """Give a stopped and empty controller the state of an archive."""
     connection = world.connections[leader]
     if kept.key:
-        connection.put(kept.key, hardening.ENCRYPTION, run, timeout=30)
+        connection.put(kept.key, hardening.ENCRYPTION, run)
     # From standard input k0s prints the configuration instead of dropping it in a folder.
     argv = [BINARY, "restore", f"--data-dir={world.settings.data_dir}", "-"]
     done = connection.run(argv, run, stdin=archive, timeout=_TIMEOUT)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infometis_platform_k0s_host.acting.together import together
-from infometis_platform_k0s_host.connection import HostError
+from infometis_platform_k0s_host.connection import PATIENCE, HostError
 from infometis_platform_k0s_host.scripts import script
 from infometis_sdk.errors import InfometisError, LockedError
 from infometis_sdk.model.run import CancelToken, Event, Run
@@ -33,7 +33,7 @@ __all__ = ("Lock", "locked")
 _STALE = 60
 _REFRESH = 15.0
 _HELD = 75  # EX_TEMPFAIL, as the script ends
-_PATIENCE = 20.0
+_PATIENCE = _STALE + 15.0  # longer than the lock of a dead one counts
 
 
 class Lock:
@@ -73,7 +73,7 @@ class Lock:
         while True:
             run.check(f"locking {name}")
             words = ["sh", "-c", _SCRIPT, "sh", "acquire", self._token, str(_STALE), dead]
-            done = connection.run(words, run, stdin=json.dumps(_me()).encode(), timeout=30)
+            done = connection.run(words, run, stdin=json.dumps(_me()).encode())
             if done.ok:
                 return
             if done.code != _HELD:
@@ -122,10 +122,11 @@ class Lock:
 
         def drop(name: str, within: Run) -> None:
             words = ["sh", "-c", _SCRIPT, "sh", "release", self._token]
-            self._connections[name].run(words, within, timeout=10)
+            self._connections[name].run(words, within)
 
         held, self._held = self._held, []
-        together(held, drop, Run.within(20))
+        # One that stays is in the way of our own next verb, so that a busy host gets its time.
+        together(held, drop, Run.within(PATIENCE))
 
 
 @contextmanager

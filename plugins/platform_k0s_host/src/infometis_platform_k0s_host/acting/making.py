@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import secrets
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ __all__ = ("Making",)
 
 _API = 300.0  # seconds: k0s itself gives etcd and the API server 2 to 2.5 minutes each
 _NODE = 300.0
+_TRUST = 20.0  # seconds: every API server hears of a new token a moment later
 _UPLOAD = 1800.0  # seconds for 250 MB over a slow line
 # The service goes on naming the file, which k0s reads only while it has no credentials yet.
 _NOTE = b"# overwritten once the host had joined\n"
@@ -125,7 +127,7 @@ class Making:
     def note_binary(self, name: str, run: Run) -> None:
         """Check the binary that is in place, and keep in our mark what it is."""
         script = f"stat -c %s:%Y:%i {BINARY} && sha256sum {BINARY}"
-        done = self._world.connections[name].run(["sh", "-c", script], run, timeout=120)
+        done = self._world.connections[name].run(["sh", "-c", script], run)
         words = done.stdout.split()
         wanted = self._binaries.digest(self._world.facts[name].arch)
         if len(words) < 2 or (wanted and words[1] != wanted):  # noqa: PLR2004 - stamp and digest
@@ -153,16 +155,15 @@ class Making:
         self._check_host(name, run)
         k0s.install(install_arguments(self._settings, self._world.hosts[name]), run)
         self._secure(name, run)
-        if not facts.running:
-            k0s.start(run)
-        self._finish(name, run)
+        since = 0.0 if facts.running else k0s.start(run)
+        self._finish(name, run, since)
 
     def join(self, name: str, run: Run) -> None:
         """Let a host join: with a token that is valid for minutes and never on a command line."""
         k0s, host = self._world.k0s(name), self._world.hosts[name]
         leader = self._world.k0s(self._leader)
         if self._has_joined(name, run):
-            self._world.connections[name].put(_NOTE, TOKEN, run, timeout=30)
+            self._world.connections[name].put(_NOTE, TOKEN, run)
             self._finish(name, run)
             return
         if host.controls:
@@ -177,13 +178,12 @@ class Making:
             if not host.controls:
                 self._probe(name, token, run)
             connection = self._world.connections[name]
-            connection.put(token.text.encode(), TOKEN, run, timeout=30)
+            connection.put(token.text.encode(), TOKEN, run)
             arguments = install_arguments(self._settings, host)
             k0s.install((*arguments, f"--token-file={TOKEN}"), run)
             if host.controls:
                 self._secure(name, run)
-            k0s.start(run)
-            self._finish(name, run)
+            self._finish(name, run, k0s.start(run))
         finally:
             self._forget(name, leader, token, run)
 
@@ -194,8 +194,7 @@ class Making:
             words = install_arguments(self._settings, host)
             token = (f"--token-file={TOKEN}",) if name != self._leader else ()
             k0s.install((*words, *token), run)
-        k0s.start(run)
-        self._finish(name, run)
+        self._finish(name, run, k0s.start(run))
 
     def resume(self, name: str, run: Run) -> None:
         """Start a controller on data that is there already."""
@@ -203,8 +202,7 @@ class Making:
         self._configure(name, run)
         k0s.install(install_arguments(self._settings, host), run)
         self._secure(name, run)
-        k0s.start(run)
-        self._finish(name, run)
+        self._finish(name, run, k0s.start(run))
 
     def change(self, name: str, run: Run) -> None:
         """Restart k0s with changed configuration or flags, which are baked into its service."""
@@ -217,18 +215,17 @@ class Making:
         k0s.install((*words, f"--token-file={TOKEN}") if has_token else words, run)
         if host.controls:
             self._secure(name, run)
-        k0s.start(run)
-        self._finish(name, run)
+        self._finish(name, run, k0s.start(run))
 
-    def _finish(self, name: str, run: Run) -> None:
-        """Wait until the host does its part, and say so in our mark."""
+    def _finish(self, name: str, run: Run, since: float = 0.0) -> None:
+        """Wait until the host does its part after its start, and say so in our mark."""
         host, facts = self._world.hosts[name], self._world.facts[name]
         if host.controls:
             self._world.k0s(name).await_api(run, _API)
         if host.works:
             speaker = name if host.controls else self._leader
             try:
-                self._world.k0s(speaker).await_node(facts.node, run, _NODE)
+                self._world.k0s(speaker).await_node(facts.node, run, _NODE, since=since)
             except HostError as error:
                 tail = self._world.k0s(name).journal(run)
                 msg = f"{name}: {error.message.partition(': ')[2] or error.message}"
@@ -251,11 +248,11 @@ class Making:
     def _configure(self, name: str, run: Run) -> None:
         """Write the configuration and what it names, and let k0s check it."""
         connection = self._world.connections[name]
-        connection.put(self._config(name).encode(), CONFIG, run, timeout=30)
+        connection.put(self._config(name).encode(), CONFIG, run)
         if self._settings.hardening:
             files = {path: json.dumps(value) for path, value in hardening.files().items()}
             for path, text in files.items():
-                connection.put(text.encode(), path, run, timeout=30)
+                connection.put(text.encode(), path, run)
             self._share_key(name, run)
         self._world.k0s(name).validate_config(run)
 
@@ -270,7 +267,7 @@ class Making:
         if name != self._leader:
             content = self._world.read(self._leader, hardening.ENCRYPTION, run)
         content = content or _encryption_config()
-        self._world.connections[name].put(content, hardening.ENCRYPTION, run, timeout=30)
+        self._world.connections[name].put(content, hardening.ENCRYPTION, run)
 
     def _secure(self, name: str, run: Run) -> None:
         """Let the API server's own user, which exists by now, read and write its files."""
@@ -305,10 +302,15 @@ class Making:
     def _probe(self, name: str, token: Token, run: Run) -> None:
         """See that the worker reaches the API with that token, before anything is installed."""
         connection, k0s = self._world.connections[name], self._world.k0s(name)
-        connection.put(token.kubeconfig, _PROBE, run, timeout=30)
+        connection.put(token.kubeconfig, _PROBE, run)
         words = ["get", "--raw=/version", "--request-timeout=15s"]
+        end = time.monotonic() + _TRUST
         try:
-            done = k0s.kubectl(words, run, kubeconfig=_PROBE)
+            while True:
+                done = k0s.kubectl(words, run, kubeconfig=_PROBE)
+                if done.ok or time.monotonic() > end:
+                    break
+                run.sleep(1.0, f"{name} tries its token at {token.server}")
         finally:
             connection.run(["rm", "-f", _PROBE], run)
         if "Unauthorized" in done.stderr:
@@ -337,7 +339,7 @@ class Making:
     def _forget(self, name: str, leader: K0s, token: Token, run: Run) -> None:
         """Make the token worthless and overwrite its file, which the service still names."""
         try:
-            self._world.connections[name].put(_NOTE, TOKEN, run, timeout=30)
+            self._world.connections[name].put(_NOTE, TOKEN, run)
         finally:
             leader.invalidate_token(token, run)
 

@@ -89,11 +89,11 @@ class Upgrading:
     def controller(self, name: str, run: Run) -> None:
         """Restart a controller with the new binary; the others serve meanwhile."""
         self._making.upload(name, run, _NEW)
-        self._swap(name, run)
+        since = self._swap(name, run)
         k0s = self._world.k0s(name)
         k0s.await_api(run, _API)
         if self._world.hosts[name].works:
-            k0s.await_node(self._world.facts[name].node, run, _NODE)
+            k0s.await_node(self._world.facts[name].node, run, _NODE, since=since)
         self._done(name, run)
 
     def worker(self, name: str, run: Run) -> None:
@@ -103,22 +103,22 @@ class Upgrading:
         # Kept before the node is closed: a second run after a crash opens it again.
         self._world.mark(name, self._world.marker(name).evolve(upgrading=True), run)
         drain(leader, node, run, self._world.settings.drain_seconds)
-        self._swap(name, run)
-        leader.await_node(node, run, _NODE)
+        leader.await_node(node, run, _NODE, since=self._swap(name, run))
         done = leader.kubectl(["uncordon", node], run)
         if not done.ok:
             msg = f"{name}: the node {node} stays closed: {done.tail(1)}"
             raise HostError(msg, host=name, hint=f"k0s kubectl uncordon {node}")
         self._done(name, run)
 
-    def _swap(self, name: str, run: Run) -> None:
+    def _swap(self, name: str, run: Run) -> float:
+        """Start k0s with the new binary; return when."""
         k0s = self._world.k0s(name)
         k0s.stop(run)
         done = self._world.connections[name].run(["mv", "-f", _NEW, BINARY], run)
         if not done.ok:
             msg = f"{name}: the binary cannot be replaced: {done.tail(1)}"
             raise HostError(msg, host=name)
-        k0s.start(run)
+        return k0s.start(run)
 
     def _done(self, name: str, run: Run) -> None:
         self._making.note_binary(name, run)

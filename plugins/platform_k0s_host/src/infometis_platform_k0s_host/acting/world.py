@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from infometis_platform_k0s_host.acting.k0s import K0s
 from infometis_platform_k0s_host.acting.together import HostsError, Outcome, together
-from infometis_platform_k0s_host.connection import Connection, HostError, connect
+from infometis_platform_k0s_host.connection import PATIENCE, Connection, HostError, connect
 from infometis_platform_k0s_host.hosts.facts import Facts, parse_facts
 from infometis_platform_k0s_host.hosts.marker import MARKER, Marker
 from infometis_platform_k0s_host.planning.config import unit_of
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
 
 __all__ = ("World",)
-
-_ASK = 20.0  # seconds in which a host must tell its facts
 
 
 class World:
@@ -51,7 +49,7 @@ class World:
         self.failures: dict[str, HostError] = {}
 
     def look(
-        self, run: Run, *, certificates: bool = False, patience: float = _ASK
+        self, run: Run, *, certificates: bool = False, patience: float = PATIENCE
     ) -> Outcome[Facts]:
         """Ask all hosts for their facts, at once and in one trip each; changes nothing."""
 
@@ -72,7 +70,7 @@ class World:
         return self.facts[name]
 
     def _facts(
-        self, name: str, run: Run, *, certificates: bool = False, patience: float = _ASK
+        self, name: str, run: Run, *, certificates: bool = False, patience: float = PATIENCE
     ) -> Facts:
         extras = ["certificates"] if certificates else []
         extras += ["wireguard"] if self.settings.encrypted_transport else []
@@ -108,12 +106,12 @@ class World:
         """Write our mark."""
         import attrs
 
-        self.connections[name].put(marker.to_json().encode(), MARKER, run, timeout=30)
+        self.connections[name].put(marker.to_json().encode(), MARKER, run)
         self.facts[name] = attrs.evolve(self.facts[name], marker=marker, marker_damaged=False)
 
     def read(self, name: str, path: str, run: Run) -> bytes | None:
         """Return what a small file there holds, ``None`` where there is none."""
-        done = self.connections[name].run(["base64", path], run, timeout=30)
+        done = self.connections[name].run(["base64", path], run)
         return base64.b64decode(done.stdout) if done.ok else None
 
     def close(self) -> None:

@@ -5,11 +5,18 @@ All else in the plugin is pure, or speaks to a :class:`Connection`,
 so that transcripts of a genuine host can take its place in tests.
 """
 
-from infometis_platform_k0s_host.connection.seam import AS_ROOT, Connection, HostError, as_root
+from infometis_platform_k0s_host.connection.seam import (
+    AS_ROOT,
+    PATIENCE,
+    Connection,
+    HostError,
+    as_root,
+)
 from infometis_platform_k0s_host.connection.shell import LocalConnection, SshConnection, connect
 
 __all__ = (
     "AS_ROOT",
+    "PATIENCE",
     "Connection",
     "HostError",
     "LocalConnection",

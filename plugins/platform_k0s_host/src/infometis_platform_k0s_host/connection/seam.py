@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from infometis_sdk.machine import Done
     from infometis_sdk.model.run import Run
 
-__all__ = ("AS_ROOT", "Connection", "HostError", "as_root", "privilege_fault")
+__all__ = ("AS_ROOT", "PATIENCE", "Connection", "HostError", "as_root", "privilege_fault")
 
 # One round trip whoever we are: root at once, others by sudo or doas, which must not ask.
 AS_ROOT = (
@@ -23,6 +23,10 @@ AS_ROOT = (
     'if command -v sudo >/dev/null 2>&1; then exec sudo -n -- "$@"; fi; '
     'exec doas -n -- "$@"'
 )
+
+# Seconds for a command that takes a moment: a busy host is slow and not dead,
+# and a dead one is noticed by SSH itself within fifteen seconds.
+PATIENCE = 120.0
 
 _ASKS = re.compile(r"sudo:.*(a password|terminal|no tty)|doas:.*auth", re.IGNORECASE)
 _BARRED = re.compile(r"(not in the sudoers file|not allowed to (execute|run)|doas:.*not permitted)")
@@ -77,7 +81,7 @@ class Connection(ABC):
 
     @abstractmethod
     def run(
-        self, argv: Sequence[str], run: Run, *, stdin: bytes | Path = b"", timeout: float = 60.0
+        self, argv: Sequence[str], run: Run, *, stdin: bytes | Path = b"", timeout: float = PATIENCE
     ) -> Done:
         """Run a command as root and return how it ended; a bad exit code is no error here.
 
@@ -103,7 +107,13 @@ class Connection(ABC):
         """
 
     def put(
-        self, content: bytes | Path, target: str, run: Run, *, mode: str = "0600", timeout: float
+        self,
+        content: bytes | Path,
+        target: str,
+        run: Run,
+        *,
+        mode: str = "0600",
+        timeout: float = PATIENCE,
     ) -> None:
         """Write a file there in one step, with its folder; it never has a wider mode.
 

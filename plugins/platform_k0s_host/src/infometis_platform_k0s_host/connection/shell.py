@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from infometis_platform_k0s_host.connection.refusals import ssh_fault
 from infometis_platform_k0s_host.connection.seam import (
+    PATIENCE,
     Connection,
     HostError,
     as_root,
@@ -36,7 +37,7 @@ class _ShellConnection(Connection):
     """Runs commands by a program of this machine, with one way to say what went wrong."""
 
     def run(
-        self, argv: Sequence[str], run: Run, *, stdin: bytes | Path = b"", timeout: float = 60.0
+        self, argv: Sequence[str], run: Run, *, stdin: bytes | Path = b"", timeout: float = PATIENCE
     ) -> Done:
         with_limit = _limited(run, timeout)
         try:

@@ -88,7 +88,7 @@ if [ -e "$binary" ]; then
     *"\"$stamp\""*) known=yes ;;
     *)
       say sha256 "$(sha256sum "$binary")"
-      say version "$(timeout 20 "$binary" version 2>/dev/null)"
+      say version "$(timeout 60 "$binary" version 2>/dev/null)"
       ;;
   esac
 fi

@@ -7,9 +7,13 @@ set -u
 umask 077
 folder=/run/infometis
 file=$folder/lock
-if ! mkdir -p "$folder"; then exit 1; fi
-exec 9>"$folder/guard"
-flock -w 10 9 || exit 1
+while :; do
+  mkdir -p "$folder" || exit 1
+  exec 9>"$folder/guard"
+  flock -w 60 9 || exit 1
+  # Whoever releases the lock removes the guard, on which others may be waiting just now.
+  [ "$(stat -c %i "$folder/guard" 2>/dev/null)" = "$(stat -L -c %i /dev/fd/9)" ] && break
+done
 
 holder=
 [ -f "$file" ] && holder=$(head -n 1 "$file")
