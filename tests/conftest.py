@@ -62,12 +62,12 @@ def embedded_access(
     try:
         access = platform.ensure(Run.within(_MINUTES, emit=shown))
     except PlatformError as error:
-        platform.destroy(Run.within(60))
+        platform.destroy(Run.within(300))
         if required():
             raise
         pytest.skip(f"no embedded cluster: {error}")
     yield access
-    platform.destroy(Run.within(60))
+    platform.destroy(Run.within(300))
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,14 @@ import contextlib
 import ipaddress
 import json
 import os
-import random
 import shutil
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from tests.claims import claimed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -110,12 +111,18 @@ def docker_daemon() -> Iterator[DockerDaemon]:
     if missing := [name for name in _PROGRAMS if not shutil.which(name, path=_path())]:
         msg = f"not found: {', '.join(missing)}; install docker.io, iproute2 and util-linux"
         raise MissingDockerError(msg)
+    with _free_network() as network:
+        yield from _kept(network)
+
+
+def _kept(network: str) -> Iterator[DockerDaemon]:
+    """Run a daemon in that network."""
     # Not below pytest's folder: the path of a socket may have no more than 107 letters.
     root = Path(tempfile.mkdtemp(prefix="imt-docker-", dir="/tmp"))
     # Genuine images pull more images from inside their containers.
     egress = "egress" if any(os.environ.get(name) for name in _GENUINE) else "none"
     keeper = subprocess.Popen(
-        [sys.executable, "-I", str(_KEEPER), str(root), _free_network(), egress],
+        [sys.executable, "-I", str(_KEEPER), str(root), network, egress],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -139,16 +146,26 @@ def _path() -> str:
     return f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
 
 
-def _free_network() -> str:
-    """Return a /16 that no interface of this machine uses and no other test run is about to."""
+@contextlib.contextmanager
+def _free_network() -> Iterator[str]:
+    """Give a /16 that no interface of this machine uses and no other test run is about to."""
+    for number in range(128, 240):
+        network = ipaddress.ip_network(f"10.{number}.0.0/16")
+        with claimed(f"docker-{number}") as free:
+            if free and network not in _used():
+                yield str(network)
+                return
+    msg = "every network of 10.128.0.0 to 10.239.0.0 is taken"
+    raise MissingDockerError(msg)
+
+
+def _used() -> set[ipaddress.IPv4Network | ipaddress.IPv6Network]:
     shown = subprocess.run(
         ["ip", "-json", "addr"], capture_output=True, check=True, env={"PATH": _path()}
     )
-    used = {
+    return {
         ipaddress.ip_network(f"{each['local']}/16", strict=False)
         for link in json.loads(shown.stdout)
         for each in link.get("addr_info", ())
         if each.get("family") == "inet"
     }
-    networks = [ipaddress.ip_network(f"10.{number}.0.0/16") for number in range(128, 240)]
-    return str(random.choice([each for each in networks if each not in used]))

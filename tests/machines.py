@@ -12,7 +12,6 @@ Needs root; nothing stands in for anything here.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 import secrets
@@ -24,6 +23,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from tests.claims import claimed
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -32,7 +33,6 @@ __all__ = ("Machine", "Machines", "missing_parts", "sweep")
 _SSHD = "/usr/sbin/sshd"
 _PATIENCE = 180.0  # seconds: a loaded machine is slow, not wrong
 _DISK = "infometis-tests-"  # what a farm's tmpfs is called in the table of mounts
-_LOCKS = Path("/run/lock/infometis-tests")
 _FARMS = range(512)  # 198.18.0.0/15 has as many networks of 256 addresses
 _FIRST, _LAST = 10, 254  # the last part of a machine's address
 
@@ -318,7 +318,7 @@ def sweep() -> None:
     left |= {*_found(r"im(\d+)-\d+\b", "ip", "netns", "list")}
     left |= {*_found(rf"{_DISK}(\d+) ", "cat", "/proc/mounts")}
     for number in left:
-        with _held(number) as free:
+        with claimed(f"farm-{number}") as free:
             if free:
                 _remove(number)
 
@@ -333,26 +333,13 @@ def _found(pattern: str, *argv: str) -> Iterator[int]:
 def _number() -> Iterator[int]:
     """Give a number that no farm has, and whose addresses nobody uses."""
     for number in _FARMS:
-        with _held(number) as free:
+        with claimed(f"farm-{number}") as free:
             used = f" {_subnet(number)}." in _run("ip", "-4", "-o", "addr")
             if free and not used:
                 yield number
                 return
     msg = "every number of a farm is taken"
     raise RuntimeError(msg)
-
-
-@contextlib.contextmanager
-def _held(number: int) -> Iterator[bool]:
-    """Hold the lock of a number; false where another process, or another farm of this one, does."""
-    _LOCKS.mkdir(parents=True, exist_ok=True)
-    with (_LOCKS / str(number)).open("wb") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            yield False
-        else:
-            yield True
 
 
 def _remove(number: int) -> None:

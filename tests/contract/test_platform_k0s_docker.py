@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from infometis_sdk.testing.platform_contract import PlatformFactory
 
-pytestmark = [pytest.mark.contract, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
 
 class TestK0sDocker(PlatformContract):

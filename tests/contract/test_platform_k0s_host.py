@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from infometis_sdk.ports.platform import Platform, PlatformContext
 
-pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
 
 class TestHosts(PlatformContract):

@@ -13,7 +13,7 @@ from infometis_sdk.testing.platform_contract import PlatformContract, PlatformFa
 if TYPE_CHECKING:
     from tests.docker_daemon import DockerDaemon
 
-pytestmark = [pytest.mark.contract, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.contract, pytest.mark.timeout(900)]
 
 __all__ = ("kind_image", "on_dockerd")
 

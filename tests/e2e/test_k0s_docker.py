@@ -46,19 +46,19 @@ def test_a_stack_lives_on_k0s_in_docker(
     workspace = im.Workspace(project, state_dir=tmp_path / "state")
     dev = workspace["dev"]
     dev.up(run=Run.within(PATIENCE))
-    status = dev.status(run=Run.within(60))
+    status = dev.status(run=Run.within(PATIENCE))
     assert status.ready
-    claims = dev.cluster().list("v1", "PersistentVolumeClaim", Run.within(60))
+    claims = dev.cluster().list("v1", "PersistentVolumeClaim", Run.within(PATIENCE))
     assert {each["status"]["phase"] for each in claims} == {"Bound"}
     assert len(claims) == 2
-    assert "docker" in str(dev.doctor(probe=False, run=Run.within(60)))
+    assert "docker" in str(dev.doctor(probe=False, run=Run.within(PATIENCE)))
     assert dev.render().digest == workspace["other"].render().digest
 
     docker.containers.get("infometis-shop-1a2b3c4d-0").kill()
     dev.up(run=Run.within(PATIENCE))
-    assert dev.status(run=Run.within(60)).ready
+    assert dev.status(run=Run.within(PATIENCE)).ready
 
-    dev.destroy(run=Run.within(120))
+    dev.destroy(run=Run.within(PATIENCE))
     assert _census(docker) == before
     assert not [path for path in (tmp_path / "state").rglob("kubeconfig*") if path.is_file()]
     docker.close()

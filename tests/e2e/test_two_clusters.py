@@ -78,7 +78,7 @@ class Operator:
     def meddle(self, environment: str) -> str:
         """Change a core field as somebody with kubectl would; return the object's name."""
         ws = Workspace(Project.load(self.project), state_dir=self.home / "state")
-        stack, run = ws[environment], Run.within(120)
+        stack, run = ws[environment], Run.within(300)
         cluster = stack._cluster(run)
         ref = ObjectRef(
             api_version="v1",
@@ -130,7 +130,7 @@ def test_proof_heal_promotion_and_audit(operator: Operator) -> None:
     told = operator.run("promote", "dev", "uat", code=REFUSED)
     assert "wait until" in told
     operator.declare("1s", 6)
-    run = Run.within(120)
+    run = Run.within(300)
     while not all(
         gate["opened"] for gate in operator.read("promote", "dev", "uat", "--dry-run")["gates"]
     ):

@@ -28,7 +28,7 @@ state, cache, lifetime, after = sys.argv[1:]
 context = PlatformContext(
     cluster="other", state_dir=pathlib.Path(state), cache_dir=pathlib.Path(cache)
 )
-access = EmbeddedPlatform(Embedded(lifetime=lifetime), context).ensure(Run.within(120))
+access = EmbeddedPlatform(Embedded(lifetime=lifetime), context).ensure(Run.within(300))
 print(access.kubeconfig, flush=True)
 if after == "wait":
     time.sleep(300)
@@ -67,7 +67,7 @@ def supervisors(state_dir: Path) -> list[int]:
     return [pid for pid, words in processes(state_dir).items() if "supervisor" in words]
 
 
-def eventually(check: Callable[[], object], seconds: float = 60.0) -> None:
+def eventually(check: Callable[[], object], seconds: float = 240.0) -> None:
     """Wait until the check holds."""
     end = time.monotonic() + seconds
     while not check():

@@ -39,7 +39,7 @@ def state_dir(tmp_path: Path) -> Iterator[Path]:
     """Give the state directory of a cluster, which is destroyed at the end."""
     folder = tmp_path / "cluster"
     yield folder
-    make(folder).destroy(Run.within(60))
+    make(folder).destroy(Run.within(300))
     assert processes(folder) == {}
 
 
@@ -48,7 +48,7 @@ def running(state_dir: Path, embedded_access: object) -> EmbeddedPlatform:
     """Give a running detached cluster with a note in it."""
     del embedded_access  # where it cannot be had, nor can this
     platform = make(state_dir)
-    put_note(platform.ensure(Run.within(120)), "kept")
+    put_note(platform.ensure(Run.within(300)), "kept")
     return platform
 
 
@@ -83,7 +83,7 @@ def test_a_killed_supervisor_takes_its_parts_along(
     assert running.status().phase == "stopped"
     with pytest.raises(PlatformError, match="stopped"):
         running.connect()
-    access = running.ensure(Run.within(60))
+    access = running.ensure(Run.within(300))
     assert cluster_uid(access) == uid
     assert get_note(access) == "kept"
 
@@ -108,8 +108,8 @@ def test_an_ephemeral_cluster_dies_with_its_parent(
         assert not os.path.lexists(os.path.dirname(data))  # noqa: PTH120
     else:
         platform = make(state_dir, Embedded(lifetime="ephemeral"))
-        platform.ensure(Run.within(60))
-        platform.destroy(Run.within(60))
+        platform.ensure(Run.within(300))
+        platform.destroy(Run.within(300))
         assert not os.path.lexists(os.path.dirname(data))  # noqa: PTH120
 
 
@@ -143,16 +143,16 @@ def test_an_ensure_killed_at_any_time_can_be_repeated(
             time.sleep(seconds)
             process.kill()
     platform = make(state_dir)
-    assert cluster_uid(platform.ensure(Run.within(60)))
+    assert cluster_uid(platform.ensure(Run.within(300)))
     assert len(supervisors(state_dir)) == 1
 
 
 def test_a_taken_port_is_left_to_its_owner(running: EmbeddedPlatform, state_dir: Path) -> None:
     """A cluster whose port was taken while it was stopped goes on, with its data, on another."""
     ports = json.loads((state_dir / "plan.json").read_text())["ports"]
-    running.stop(Run.within(30))
+    running.stop(Run.within(300))
     with socket.create_server(("127.0.0.1", ports["api"])):
-        access = running.ensure(Run.within(60))
+        access = running.ensure(Run.within(300))
         assert get_note(access) == "kept"
         assert json.loads((state_dir / "plan.json").read_text())["ports"]["api"] != ports["api"]
 
@@ -163,7 +163,7 @@ def test_a_taken_fixed_port_is_an_error(state_dir: Path, embedded_access: object
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(PlatformError, match=f"port {port} .* is taken"):
-            make(state_dir, Embedded(port=port)).ensure(Run.within(60))
+            make(state_dir, Embedded(port=port)).ensure(Run.within(300))
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[1]", '{"pid": 1, "start": "1", "boot": ""}'])
@@ -174,7 +174,7 @@ def test_a_spoilt_pid_file_is_mended(
     uid = cluster_uid(running.connect())
     before = supervisors(state_dir)
     (state_dir / "supervisor.pid").write_text(content)
-    assert cluster_uid(running.ensure(Run.within(60))) == uid
+    assert cluster_uid(running.ensure(Run.within(300))) == uid
     assert supervisors(state_dir) == before
 
 
@@ -185,12 +185,12 @@ def test_a_number_of_another_process_is_not_ours(
     """A pid that another process has now, or had before a restart, is neither trusted nor hurt."""
     with subprocess.Popen(["sleep", "60"]) as stranger:
         old = json.loads((state_dir / "supervisor.pid").read_text())
-        running.stop(Run.within(30))
+        running.stop(Run.within(300))
         forged = old | {"pid": stranger.pid, changed: "1"}
         (state_dir / "supervisor.pid").write_text(json.dumps(forged))
         assert running.status().phase == "stopped"
-        assert get_note(running.ensure(Run.within(60))) == "kept"
-        running.destroy(Run.within(30))
+        assert get_note(running.ensure(Run.within(300))) == "kept"
+        running.destroy(Run.within(300))
         assert stranger.poll() is None
         stranger.kill()
 
@@ -222,6 +222,6 @@ def test_a_part_that_dies_again_and_again_is_named(
     broken.chmod(0o755)
     platform = make(state_dir, Embedded(assets=str(broken.parent)))
     with pytest.raises(PlatformError, match=r"etcd .* code 3") as caught:
-        platform.ensure(Run.within(60))
+        platform.ensure(Run.within(300))
     assert "out of luck" in caught.value.hint
     assert platform.status().phase == "failed"

@@ -58,7 +58,7 @@ def disk(tmp_path: Path, embedded_access: object) -> Iterator[Disk]:
     if not small.mount("24m"):
         pytest.skip("this user may not mount a small file system")
     yield small
-    make(small.path / "cluster").destroy(Run.within(60))
+    make(small.path / "cluster").destroy(Run.within(300))
     assert processes(small.path) == {}
     subprocess.run(("umount", str(small.path)), check=True)
 
@@ -67,14 +67,14 @@ def test_a_full_disk_is_named_and_nothing_is_lost(disk: Disk) -> None:
     """Too little room to begin with, or none left later: the error names the disk and the cure."""
     platform = make(disk.path / "cluster")
     with pytest.raises(PlatformError) as caught:
-        platform.ensure(Run.within(120))
+        platform.ensure(Run.within(300))
     told = str(caught.value)
     assert told.startswith(f"the disk of {disk.path}/cluster"), told
     assert "of 25 MB are free" in told
     assert "make 200 MB free there, then run the same command again" in told
 
     assert disk.mount("300m", "remount")
-    access = platform.ensure(Run.within(120))
+    access = platform.ensure(Run.within(300))
     put_note(access, "kept")
     uid = cluster_uid(access)
 
@@ -83,11 +83,11 @@ def test_a_full_disk_is_named_and_nothing_is_lost(disk: Disk) -> None:
     with pytest.raises(ClusterError):
         write_megabytes(door, 200)
     with pytest.raises(PlatformError, match=rf"^the disk of {disk.path}\S* is full \(0 of 315 MB"):
-        platform.ensure(Run.within(120))
+        platform.ensure(Run.within(300))
     assert platform.status().phase != "ready"
 
     disk.free()
-    again = platform.ensure(Run.within(120))
+    again = platform.ensure(Run.within(300))
     assert cluster_uid(again) == uid
     assert get_note(again) == "kept"
     eventually(lambda: platform.status().phase == "ready")
@@ -100,4 +100,4 @@ def write_megabytes(door: Cluster, count: int) -> None:
         body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta}
         body |= {"data": {"x": "x" * 900_000}}
         write = Write(verb="create", ref=ObjectRef.of(body), body=body, manager="test")
-        door.write(write, Run.within(60))
+        door.write(write, Run.within(300))

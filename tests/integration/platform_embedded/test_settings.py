@@ -30,14 +30,14 @@ def state_dir(tmp_path: Path, embedded_access: object) -> Iterator[Path]:
     del embedded_access
     folder = tmp_path / "cluster"
     yield folder
-    make(folder).destroy(Run.within(60))
+    make(folder).destroy(Run.within(300))
 
 
 def test_the_number_and_size_of_nodes_can_change(state_dir: Path) -> None:
     """A running cluster takes on other nodes without a restart, and gives up those too many."""
-    uid = cluster_uid(make(state_dir, Embedded(nodes=3)).ensure(Run.within(60)))
+    uid = cluster_uid(make(state_dir, Embedded(nodes=3)).ensure(Run.within(300)))
     changed = make(state_dir, Embedded(nodes=2, node_cpu="4", node_pods=7))
-    assert cluster_uid(changed.ensure(Run.within(60))) == uid
+    assert cluster_uid(changed.ensure(Run.within(300))) == uid
     layout = Layout(state_dir)
     port = json.loads(layout.plan.read_text())["ports"]["api"]
     api = Api(port=port, pki=layout.pki, user="admin")
@@ -66,9 +66,9 @@ def test_a_cluster_cannot_change_its_kind(
 ) -> None:
     """A setting that an existing cluster cannot take on is refused by name; it runs on."""
     platform = make(state_dir)
-    access = platform.ensure(Run.within(60))
+    access = platform.ensure(Run.within(300))
     with pytest.raises(PlatformError, match=named):
-        make(state_dir, Embedded(**changes)).ensure(Run.within(60))  # type: ignore[arg-type]
+        make(state_dir, Embedded(**changes)).ensure(Run.within(300))  # type: ignore[arg-type]
     assert platform.connect() == access
 
 
@@ -78,19 +78,19 @@ def test_the_data_may_live_elsewhere(state_dir: Path, tmp_path: Path) -> None:
     (elsewhere / "theirs").mkdir(parents=True)
     settings = Embedded(data_dir=str(elsewhere))
     platform = make(state_dir, settings)
-    platform.ensure(Run.within(60))
+    platform.ensure(Run.within(300))
     assert (elsewhere / "other" / "etcd" / "member").is_dir()
     with pytest.raises(PlatformError, match="belongs to another"):
-        make(tmp_path / "second", settings).ensure(Run.within(60))
+        make(tmp_path / "second", settings).ensure(Run.within(300))
     make(tmp_path / "second", settings).destroy(Run.within(10))
     assert platform.status().phase == "ready"
-    platform.destroy(Run.within(60))
+    platform.destroy(Run.within(300))
     assert [each.name for each in elsewhere.iterdir()] == ["theirs"]
 
 
 def test_nothing_is_open_to_others(state_dir: Path) -> None:
     """Keys are ours alone, command lines hold none, and every port is on loopback."""
-    make(state_dir).ensure(Run.within(60))
+    make(state_dir).ensure(Run.within(300))
     for path in state_dir.rglob("*"):
         allowed = 0o700 if path.is_dir() else 0o600
         if not path.is_relative_to(state_dir / "data"):  # etcd's own files, in a folder of 0700
@@ -104,7 +104,7 @@ def test_nothing_is_open_to_others(state_dir: Path) -> None:
 
 def test_etcd_listens_to_the_api_server_only(state_dir: Path) -> None:
     """Neither a stranger nor who holds a certificate of the cluster can speak to etcd."""
-    make(state_dir).ensure(Run.within(60))
+    make(state_dir).ensure(Run.within(300))
     layout = Layout(state_dir)
     port = json.loads(layout.plan.read_text())["ports"]["etcd"]
     for user in ("admin", ""):

@@ -72,7 +72,7 @@ def cluster(embedded_access: Access, namespace_name: str) -> Iterator[Cluster]:
     """Give the cluster with a namespace of the test's own."""
     made = Cluster(embedded_access, namespace_name)
     made.core.create_namespace({"metadata": {"name": namespace_name}})
-    eventually(lambda: made.core.list_namespaced_service_account(namespace_name).items, seconds=10)
+    eventually(lambda: made.core.list_namespaced_service_account(namespace_name).items)
     yield made
     made.core.delete_namespace(namespace_name)
     made.connection.close()
@@ -106,14 +106,14 @@ def test_a_deployment_is_ready_and_scales(cluster: Cluster) -> None:
         found = cluster.apps.read_namespaced_deployment("web", cluster.namespace)
         return found.status.ready_replicas or 0
 
-    eventually(lambda: ready() == 6, seconds=10)
+    eventually(lambda: ready() == 6)
     pods = cluster.core.list_namespaced_pod(cluster.namespace).items
     on = [pod.spec.node_name for pod in pods]
     assert sorted(on.count(node) for node in set(on)) == [2, 2, 2]
     for replicas in (12, 3):
         body = {"spec": {"replicas": replicas}}
         cluster.apps.patch_namespaced_deployment_scale("web", cluster.namespace, body)
-        eventually(partial(_is, ready, replicas), seconds=10)
+        eventually(partial(_is, ready, replicas))
 
 
 def test_a_job_completes(cluster: Cluster) -> None:
@@ -155,13 +155,13 @@ def test_a_stateful_set_gets_its_volumes(cluster: Cluster) -> None:
     def status() -> Any:
         return cluster.apps.read_namespaced_stateful_set("web", cluster.namespace).status
 
-    eventually(lambda: status().ready_replicas == 3, seconds=20)
+    eventually(lambda: status().ready_replicas == 3)
     claims = cluster.core.list_namespaced_persistent_volume_claim(cluster.namespace).items
     assert [claim.status.phase for claim in claims] == ["Bound"] * 3
     assert {claim.spec.storage_class_name for claim in claims} == {"standard"}
     change = {"spec": {"template": {"metadata": {"annotations": {"changed": "yes"}}}}}
     cluster.apps.patch_namespaced_stateful_set("web", cluster.namespace, change)
-    eventually(lambda: status().current_revision == status().update_revision, seconds=30)
+    eventually(lambda: status().current_revision == status().update_revision)
     assert status().ready_replicas == 3
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from infometis_platform_k0s_docker import K0sDocker
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PATIENCE = 500.0
 FIRST = "infometis-fault-0"
@@ -66,7 +66,7 @@ def make(tmp_path: Path, docker: Any) -> Iterator[Callable[[K0sDocker], K0sDocke
     yield make
     del docker  # named so that it outlives what is made in it
     for platform in made:
-        platform.destroy(Run.within(120))
+        platform.destroy(Run.within(PATIENCE))
 
 
 def test_what_is_foreign_stays_as_it_is(
@@ -86,7 +86,7 @@ def test_what_is_foreign_stays_as_it_is(
     with pytest.raises(PlatformError, match=f"a container '{FIRST}' already") as refused:
         platform.ensure(Run.within(PATIENCE))
     assert "docker inspect" in refused.value.hint
-    platform.destroy(Run.within(60))
+    platform.destroy(Run.within(PATIENCE))
     assert _foreign(docker, kept, foreign) == before
 
     foreign.remove()
@@ -94,21 +94,21 @@ def test_what_is_foreign_stays_as_it_is(
     with pytest.raises(PlatformError, match=r"a volume .* already") as refused:
         platform.ensure(Run.within(PATIENCE))
     assert "it may hold data" in refused.value.hint
-    platform.destroy(Run.within(60))
+    platform.destroy(Run.within(PATIENCE))
     assert docker.volumes.get(volume.name).attrs == volume.attrs
     volume.remove()
 
     network = docker.networks.create("infometis-fault")
     with pytest.raises(PlatformError, match=r"a network .* already"):
         platform.ensure(Run.within(PATIENCE))
-    platform.destroy(Run.within(60))
+    platform.destroy(Run.within(PATIENCE))
     assert docker.networks.get(network.id).attrs == network.attrs
     network.remove()
 
     # and a whole life of ours beside it changes nothing either
     before = _foreign(docker, kept)
     platform.ensure(Run.within(PATIENCE))
-    platform.destroy(Run.within(120))
+    platform.destroy(Run.within(PATIENCE))
     assert _foreign(docker, kept) == before
     assert not (tmp_path / "state").exists()
     kept.remove(force=True)
@@ -131,14 +131,14 @@ def test_it_is_refused_before_anything_is_made(
     with pytest.raises(MissingPartError, match="cannot be had") as missing:
         make(absent).ensure(Run.within(PATIENCE))
     assert "docker load" in missing.value.hint
-    make(absent).destroy(Run.within(60))
+    make(absent).destroy(Run.within(PATIENCE))
     other = _of_other_machine(docker, "wrong.invalid/k0sproject/k0s:v1.36.3-k0s.0")
     wrong = attrs.evolve(
         settings, image=other.partition(":")[0], version="v1.36.3+k0s.0", digest=""
     )
     with pytest.raises(PlatformError, match=r"is for s390x, and this Docker runs \w+"):
         make(wrong).ensure(Run.within(PATIENCE))
-    make(wrong).destroy(Run.within(60))
+    make(wrong).destroy(Run.within(PATIENCE))
     docker.images.remove(other)
     if "cgroup" in settings.ignore_preflight:
         strict = attrs.evolve(settings, ignore_preflight=("disk",))
@@ -196,7 +196,7 @@ def test_it_converges_after_what_happens_on_the_way(
     with pytest.raises(PlatformError, match="with the data of cluster 'fault' was removed") as lost:
         platform.ensure(Run.within(PATIENCE))
     assert "restore a backup" in lost.value.hint
-    platform.destroy(Run.within(120))
+    platform.destroy(Run.within(PATIENCE))
     assert not docker.volumes.list(filters={"label": "io.infometis.cluster=fault"})
 
 
@@ -210,7 +210,7 @@ def test_a_rebuilt_cluster_is_reached_at_its_old_address(
     platform = make(k0s_docker(api_port=port))
     first = cluster_uid(platform.ensure(Run.within(PATIENCE)))
     stale = (tmp_path / "state" / "kubeconfig").read_text()
-    platform.destroy(Run.within(120))
+    platform.destroy(Run.within(PATIENCE))
     access = platform.ensure(Run.within(PATIENCE))
     assert cluster_uid(access) != first
     # a kubeconfig of the cluster before it, as a backup of the state folder would bring back

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from infometis_platform_k0s_docker import K0sDocker
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 PATIENCE = 500.0
 
@@ -55,7 +55,7 @@ def make(tmp_path: Path, docker: Any) -> Iterator[Callable[..., K0sDockerPlatfor
 
     yield make
     for platform in made:
-        platform.destroy(Run.within(120))
+        platform.destroy(Run.within(PATIENCE))
     assert _census(docker) == before
 
 
@@ -193,7 +193,7 @@ def test_it_survives_a_reboot_and_what_is_killed(
     assert platform.ensure(Run.within(PATIENCE)) == access
     assert "kept" in _notes(access)
 
-    platform.stop(Run.within(120))
+    platform.stop(Run.within(PATIENCE))
     dockerd.kill()
     dockerd.start()
     assert platform.status().phase == "stopped"
@@ -287,7 +287,7 @@ def _note(access: Access, name: str) -> None:
     ref = ObjectRef(api_version="v1", kind="ConfigMap", namespace="default", name=name)
     cluster = open_cluster(access)
     try:
-        cluster.write(Write(verb="create", ref=ref, body=body), Run.within(30))
+        cluster.write(Write(verb="create", ref=ref, body=body), Run.within(PATIENCE))
     finally:
         cluster.close()
 
@@ -311,7 +311,7 @@ def _list(access: Access, version: str, kind: str, namespace: str = "") -> list[
     try:
         return [
             json.loads(json.dumps(each))
-            for each in cluster.list(version, kind, Run.within(30), namespace=namespace)
+            for each in cluster.list(version, kind, Run.within(PATIENCE), namespace=namespace)
         ]
     finally:
         cluster.close()

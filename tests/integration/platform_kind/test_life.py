@@ -94,7 +94,7 @@ def test_a_life_on_kind(
         assert dev.platform.status().phase in ("ready", "starting")
 
         with pytest.raises(PlatformError, match=r"nowhere\.invalid/app:1"):
-            load_images(dev, ["nowhere.invalid/app:1"], Run.within(60))
+            load_images(dev, ["nowhere.invalid/app:1"], Run.within(300))
         load_images(dev, [BASE], Run.within(300))
         listed = client.containers.get("demo-dev-control-plane").exec_run("ctr -n k8s.io images ls")
         assert BASE.encode() in listed.output
@@ -110,7 +110,7 @@ def test_a_life_on_kind(
         assert users.read_text().endswith("current-context: mine\n")
         assert dev.platform.status().phase == "absent"
     finally:
-        dev.platform.destroy(Run.within(120))
+        dev.platform.destroy(Run.within(300))
         foreign.remove(force=True)
         volume.remove()
         client.close()

@@ -112,7 +112,7 @@ def door(embedded_access: Access) -> Iterator[Cluster]:
 def _add_on(door: Cluster, stack: im.Stack, name: str) -> Mapping[str, Any] | None:
     namespace = add_ons_of(stack)
     ref = ObjectRef(api_version="v1", kind="ConfigMap", namespace=namespace, name=name)
-    return door.get(ref, Run.within(30))
+    return door.get(ref, Run.within(300))
 
 
 def test_add_ons_come_before_the_stack_and_outlive_it(
@@ -150,10 +150,10 @@ def test_what_others_made_is_not_taken_over(
         "metadata": {"name": namespace_name},
         "provisioner": "example.com/theirs",
     }
-    door.write(Write(verb="create", ref=ObjectRef.of(body), body=body), Run.within(30))
+    door.write(Write(verb="create", ref=ObjectRef.of(body), body=body), Run.within(300))
     stack = _workspace(embedded_access, tmp_path, namespace_name)["a"]
     with pytest.raises(PlanRefusedError, match=namespace_name):
         stack.up()
     assert _add_on(door, stack, namespace_name) is None
     home = ObjectRef(api_version="v1", kind="Namespace", name=f"{namespace_name}-a")
-    assert door.get(home, Run.within(30)) is None
+    assert door.get(home, Run.within(300)) is None

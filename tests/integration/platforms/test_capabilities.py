@@ -46,7 +46,7 @@ def _states(stack: im.Stack, *, probe: bool = False) -> dict[str, str]:
 
 def _probes(stack: im.Stack) -> list[str]:
     """Name the namespaces of probes that nobody is taking away."""
-    found = stack.cluster().list("v1", "Namespace", Run.within(30))
+    found = stack.cluster().list("v1", "Namespace", Run.within(300))
     left = [each["metadata"] for each in found if "deletionTimestamp" not in each["metadata"]]
     return [str(each["name"]) for each in left if str(each["name"]).startswith("probe-")]
 
@@ -94,4 +94,4 @@ def test_what_the_cluster_lacks_is_refused_before_the_first_write(
         stack.up()
     assert "standard" in str(caught.value)
     home = ObjectRef(api_version="v1", kind="Namespace", name=namespace_name)
-    assert stack.cluster().get(home, Run.within(30)) is None
+    assert stack.cluster().get(home, Run.within(300)) is None
