@@ -15,6 +15,7 @@ from infometis_sdk.machine.downloads import (
 from infometis_sdk.machine.files import private_folder, write_private
 from infometis_sdk.machine.listeners import Listener, listeners
 from infometis_sdk.machine.locks import hold
+from infometis_sdk.machine.moments import moment
 
 __all__ = (
     "Command",
@@ -26,6 +27,7 @@ __all__ = (
     "Source",
     "hold",
     "listeners",
+    "moment",
     "private_folder",
     "published_digest",
     "run_command",

@@ -14,7 +14,10 @@ from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.platform import Access
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
+
+    from infometis_platform_kind.engine import Node
 
 KUBECONFIG = "apiVersion: v1\nkind: Config\n"
 
@@ -23,11 +26,11 @@ KUBECONFIG = "apiVersion: v1\nkind: Config\n"
 def _answering(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the API answer and all nodes be ready; what is said of containers is replayed."""
 
-    def ask(access: Access, count: int, run: Run) -> tuple[str, str]:
+    def ask(access: Access, found: Sequence[Node], run: Run) -> tuple[str, str]:
         run.check("asking")
         assert access.kubeconfig is not None
         assert access.kubeconfig.exists()
-        return f"v1.37.{count}", ""
+        return f"v1.37.{sum(node.joins for node in found)}", ""
 
     monkeypatch.setattr(module, "ask_api", ask)
     monkeypatch.setattr(nodes, "ask_api", ask)
@@ -211,6 +214,25 @@ def test_addresses_that_stay_wrong_are_told_with_the_way_out(
     engine = platform(tmp_path, replay)._engine
     with pytest.raises(PlatformError, match=r"demo-worker had 172\.18\.0\.3 and has 172\.18\.0\.8"):
         nodes.wait_ready(engine, Access(kubeconfig=tmp_path), "demo", had, Run.within(60))
+
+
+def test_what_the_api_remembers_of_nodes_is_no_evidence() -> None:
+    """A node counts once its kubelet has spoken after the start of its container."""
+    began = {"demo-control-plane": 1764448800.0, "demo-worker": 1764448800.0}
+
+    def lease(name: str, renewed: str) -> dict[str, Any]:
+        return {"metadata": {"name": name}, "spec": {"renewTime": renewed}}
+
+    old = lease("demo-worker", "2025-11-29T20:39:59.999999Z")
+    fresh = lease("demo-worker", "2025-11-29T20:40:00.000000Z")
+    first = lease("demo-control-plane", "2025-11-29T20:40:07.123456Z")
+    assert nodes._silent([first, fresh], began) == ""
+    for leases in ([first, old], [first]):
+        assert nodes._silent(leases, began) == "not heard of since the start: demo-worker"
+    ready = {"conditions": [{"type": "Ready", "status": "True"}]}
+    found = [{"metadata": {"name": name}, "status": ready} for name in began]
+    assert nodes._lacking(found, began) == ""
+    assert nodes._lacking(found[:1], began) == "not joined yet: demo-worker"
 
 
 _ENGINE_TROUBLES = [

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 import attrs
 
 from infometis_platform_k0s_docker.kubeconfig import rewritten
-from infometis_platform_k0s_docker.moments import seconds
 from infometis_platform_k0s_docker.ready import joined, wait_ready
 from infometis_platform_k0s_docker.shape import (
     DATA,
@@ -24,7 +23,7 @@ from infometis_platform_k0s_docker.shape import (
 )
 from infometis_platform_k0s_docker.troubles import explained
 from infometis_sdk.errors import PlatformError
-from infometis_sdk.machine import write_private
+from infometis_sdk.machine import moment, write_private
 from infometis_sdk.model.run import Event
 
 if TYPE_CHECKING:
@@ -225,7 +224,7 @@ class Nodes:
     def started(self, names: Sequence[str]) -> dict[str, float]:
         """Return when each node was started, in seconds since 1970."""
         return {
-            name: seconds(str(self._engine.state_of(name).get("StartedAt", ""))) for name in names
+            name: moment(str(self._engine.state_of(name).get("StartedAt", ""))) for name in names
         }
 
     def wait(self, access: Access, names: Sequence[str]) -> None:

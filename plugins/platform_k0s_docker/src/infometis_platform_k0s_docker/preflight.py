@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from infometis_platform_k0s_docker.images import find_image
-from infometis_platform_k0s_docker.moments import seconds
+from infometis_sdk.machine import moment
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def check_docker(engine: Engine, machine: Machine) -> Iterator[Finding]:
         # Elsewhere Docker lives in a machine of its own, whose disk we cannot see.
         yield machine.disk(root, gib=_GIB)
     # where it does not tell, ours alone is judged
-    yield machine.clock(seconds(str(info.get("SystemTime") or "")) or None)
+    yield machine.clock(moment(str(info.get("SystemTime") or "")) or None)
 
 
 def check_settings(

@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from infometis_platform_k0s_docker.moments import seconds
 from infometis_sdk import open_cluster
 from infometis_sdk.errors import ClusterError, DeadlineError
+from infometis_sdk.machine import moment
 from infometis_sdk.model.run import Event, Run
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _leases_lack(found: Sequence[Mapping[str, Any]], nodes: Mapping[str, float])
     What the API says of a node is stored, and the last life's word is true for 40 seconds.
     """
     heard = {
-        str(each["metadata"]["name"]): seconds(str((each.get("spec") or {}).get("renewTime") or ""))
+        str(each["metadata"]["name"]): moment(str((each.get("spec") or {}).get("renewTime") or ""))
         for each in found
     }
     silent = sorted(name for name, began in nodes.items() if heard.get(name, 0.0) < began)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_sdk import open_cluster
 from infometis_sdk.errors import ClusterError, DeadlineError, PlatformError
+from infometis_sdk.machine import moment
 from infometis_sdk.model.run import Event, Run
 
 if TYPE_CHECKING:
@@ -18,12 +19,18 @@ if TYPE_CHECKING:
 __all__ = ("ask_api", "wait_ready")
 
 _PAUSE = 0.5
+_LEASE = "coordination.k8s.io/v1"
 _ASK = 20.0  # seconds that one look may take
 _REPAIR = 60.0  # seconds that nodes with new addresses get before they are started anew
 
 
-def ask_api(access: Access, count: int, run: Run) -> tuple[str, str]:
+def ask_api(access: Access, nodes: Sequence[Node], run: Run) -> tuple[str, str]:
     """Return the version of Kubernetes, and what its nodes lack; nothing where all are ready.
+
+    Args:
+        access: to the API.
+        nodes: the containers, which say since when each of them runs.
+        run: deadline, events, cancel token.
 
     Raises:
         ClusterError: the API does not answer.
@@ -33,7 +40,12 @@ def ask_api(access: Access, count: int, run: Run) -> tuple[str, str]:
     cluster = open_cluster(access)
     try:
         version = str(json.loads(cluster.read("/version", run))["gitVersion"])
-        return version, _lacking(cluster.list("v1", "Node", run), count)
+        joining = {node.name: moment(node.started) for node in nodes if node.joins}
+        lacking = _lacking(cluster.list("v1", "Node", run), joining)
+        if not lacking:
+            leases = cluster.list(_LEASE, "Lease", run, namespace="kube-node-lease")
+            lacking = _silent(leases, joining)
+        return version, lacking
     finally:
         cluster.close()
 
@@ -63,9 +75,8 @@ def wait_ready(
     while True:
         nodes = engine.nodes(name, run)
         _check_running(engine, nodes, run)
-        count = sum(node.joins for node in nodes)
         try:
-            _, lacking = ask_api(access, count, Run.within(run.remaining(_ASK), cancel=run.cancel))
+            _, lacking = ask_api(access, nodes, Run.within(run.remaining(_ASK), cancel=run.cancel))
         except (ClusterError, DeadlineError) as error:
             run.check(f"waiting for cluster {name!r}: {said}")
             lacking = error.message.splitlines()[0]
@@ -88,11 +99,25 @@ def wait_ready(
         run.sleep(_PAUSE, f"waiting for cluster {name!r}: {said}")
 
 
-def _lacking(found: Sequence[Mapping[str, Any]], count: int) -> str:
+def _lacking(found: Sequence[Mapping[str, Any]], joining: Mapping[str, float]) -> str:
     waiting = [str(node["metadata"]["name"]) for node in found if not _is_ready(node)]
     if waiting:
         return f"not ready: {', '.join(sorted(waiting))}"
-    return "" if len(found) >= count else f"{len(found)} of {count} nodes have joined"
+    missing = sorted(joining.keys() - {str(node["metadata"]["name"]) for node in found})
+    return f"not joined yet: {', '.join(missing)}" if missing else ""
+
+
+def _silent(leases: Sequence[Mapping[str, Any]], joining: Mapping[str, float]) -> str:
+    """Say whose kubelet has not been heard of since its container was started.
+
+    What the API says of a node is stored, and the last life's word counts for 40 seconds.
+    """
+    heard = {
+        str(each["metadata"]["name"]): moment(str((each.get("spec") or {}).get("renewTime") or ""))
+        for each in leases
+    }
+    silent = sorted(name for name, began in joining.items() if heard.get(name, 0.0) < began)
+    return f"not heard of since the start: {', '.join(silent)}" if silent else ""
 
 
 def _is_ready(node: Mapping[str, Any]) -> bool:

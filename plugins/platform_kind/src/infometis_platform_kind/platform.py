@@ -283,7 +283,7 @@ class KindPlatform(Platform):
     def _answering(self, nodes: Sequence[Node], parts: Mapping[str, str]) -> PlatformStatus:
         count = sum(node.joins for node in nodes)
         try:
-            version, lacking = ask_api(self.connect(), count, Run.within(_LOOK))
+            version, lacking = ask_api(self.connect(), nodes, Run.within(_LOOK))
         except InfometisError as error:
             detail = error.message.splitlines()[0]
             return PlatformStatus(phase="starting", detail=detail, parts=parts)
@@ -400,7 +400,7 @@ class KindPlatform(Platform):
         """
         access = Access(kubeconfig=self._kubeconfig, context=f"kind-{self._name}")
         down = [node.name for node in nodes if not node.running]
-        if not down and self._is_ready(access, sum(node.joins for node in nodes)):
+        if not down and self._is_ready(access, nodes):
             return access
         if down:
             run.emit(Event(name="start cluster", subject=self._name, state="started"))
@@ -417,11 +417,11 @@ class KindPlatform(Platform):
             run.emit(event)
         return access
 
-    def _is_ready(self, access: Access, count: int) -> bool:
+    def _is_ready(self, access: Access, nodes: Sequence[Node]) -> bool:
         if not self._kubeconfig.exists():
             return False
         try:
-            _, lacking = ask_api(access, count, Run.within(2))
+            _, lacking = ask_api(access, nodes, Run.within(2))
         except InfometisError:
             return False
         return not lacking

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from infometis_platform_kind.wsl import check_wsl
 from infometis_sdk.errors import PlatformError
+from infometis_sdk.machine import moment
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def check_engine(engine: Engine, machine: Machine, run: Run) -> Iterator[Finding
     if root.is_absolute() and root.exists():
         # Elsewhere the engine lives in a machine of its own, whose disk we cannot see.
         yield machine.disk(root, percent=0, gib=5)
-    yield machine.clock(_seconds(info))
+    # where it does not tell, ours alone is judged
+    yield machine.clock(moment(str(info.get("SystemTime") or "")) or None)
 
 
 def check_machine(machine: Machine, ports: Iterable[int], address: str) -> Iterator[Finding]:
@@ -84,15 +84,3 @@ def _cgroup(info: Mapping[str, Any]) -> Finding:
         cure="boot with systemd.unified_cgroup_hierarchy=1; under WSL put "
         "'kernelCommandLine = cgroup_no_v1=all' below [wsl2] in .wslconfig",
     )
-
-
-def _seconds(info: Mapping[str, Any]) -> float:
-    """Return what the engine's clock says; ours where it does not tell."""
-    said = str(info.get("SystemTime") or "")
-    try:
-        # Docker writes nanoseconds, and Python reads microseconds.
-        head, _, tail = said.partition(".")
-        zone = tail.lstrip("0123456789") if tail else ""
-        return datetime.fromisoformat((head + zone) if tail else head).timestamp()
-    except ValueError:
-        return time.time()

@@ -1,21 +1,21 @@
-"""Moments as Docker and Kubernetes write them."""
+"""Moments as container engines and Kubernetes write them."""
 
 from __future__ import annotations
 
 from datetime import datetime
 
-__all__ = ("seconds",)
+__all__ = ("moment",)
 
 
-def seconds(text: str) -> float:
+def moment(text: str) -> float:
     """Return the seconds since 1970 that a moment names; 0 where it names none.
 
     Docker writes nanoseconds, and Python reads microseconds.
 
     Example:
-        >>> seconds("2026-11-24T03:00:00.123456789Z") == seconds("2026-11-24T03:00:00.123456Z")
+        >>> moment("2026-11-24T03:00:00.123456789Z") == moment("2026-11-24T03:00:00.123456Z")
         True
-        >>> seconds("not yet")
+        >>> moment("not yet")
         0.0
 
     """
