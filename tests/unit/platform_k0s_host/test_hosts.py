@@ -83,6 +83,16 @@ end yes
     assert other.sha256 == ""
 
 
+@pytest.mark.parametrize(
+    ("clock", "skew"), [(1000, 0), (1060, 0), (1100, 0), (1131, 31), (969, -31)]
+)
+def test_a_slow_answer_is_no_wrong_clock(clock: int, skew: float) -> None:
+    """A clock that was read while we waited is right, however long the host took to answer."""
+    facts = parse_facts(f"clock {clock}\nend yes\n", host="a", now=1000, until=1100)
+    assert facts is not None
+    assert facts.skew == skew
+
+
 @given(st.binary(max_size=300))
 def test_noise_is_no_fact(noise: bytes) -> None:
     """Whatever a host prints, reading it raises nothing."""

@@ -77,8 +77,7 @@ class World:
         words = ["sh", "-s", "--", self.settings.data_dir, ",".join(extras)]
         began = time.time()
         done = self.connections[name].run(words, run, stdin=script("gather"), timeout=patience)
-        # The script tells the time first of all, so half of the way there has passed at most.
-        facts = parse_facts(done.stdout, host=name, now=began)
+        facts = parse_facts(done.stdout, host=name, now=began, until=time.time())
         if facts is None:
             msg = f"{name}: the host did not tell its facts: {done.tail(1)}"
             raise HostError(msg, host=name, hint="its login shell must be a POSIX shell")

@@ -103,13 +103,14 @@ class Facts:
         return not (self.units or self.running or self.components or self.processes or self.data)
 
 
-def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
+def parse_facts(text: str, *, host: str, now: float, until: float = 0.0) -> Facts | None:
     r"""Read what the script printed; ``None`` where it did not come to its end.
 
     Args:
         text: its output.
         host: name of the host.
         now: our clock, in seconds since 1970, when it was asked.
+        until: our clock when it had answered, which on a busy host may be much later.
 
     Example:
         >>> facts = parse_facts("hostname Node-1\narch x86_64\nend yes\n", host="a", now=0)
@@ -147,7 +148,7 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
     return Facts(
         host=host,
         node=one("hostname").lower(),
-        skew=number("clock") - now if one("clock") else 0.0,
+        skew=_skew(number("clock"), now, until),
         arch=_ARCHITECTURES.get(one("arch").lower(), one("arch")),
         system=one("system") or "Linux",
         kernel=one("kernel"),
@@ -188,6 +189,13 @@ def parse_facts(text: str, *, host: str, now: float) -> Facts | None:
             if name.startswith("certificate:")
         },
     )
+
+
+def _skew(clock: int, now: float, until: float) -> float:
+    """Return by how much a clock is wrong at least: it was read at some time between the two."""
+    if not clock:
+        return 0.0
+    return min(clock - now, 0.0) or max(clock - max(now, until), 0.0)
 
 
 def _word(text: str) -> str:
