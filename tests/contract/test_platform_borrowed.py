@@ -55,6 +55,11 @@ _COPYING = "self._copy.write_bytes(self._given.read_bytes())"
 _LOOKING = '        """Say whether anything is on loan."""\n'
 _USERS_FILE = "__import__('pathlib').Path(__import__('os').environ['KUBECONFIG'])"
 _EMIT = "\n        from infometis_sdk.model.run import Event\n        run.emit(Event(name='x', {}))"
+_TRYING = (
+    "from infometis_sdk.errors import CancelledError, DeadlineError\n        try:\n"
+    f"            {_BORROWING}\n        except (CancelledError, DeadlineError) as error:\n"
+    "            raise PlatformError('no') from error"
+)
 _TOUCH = (
     "        self._copy.parent.mkdir(parents=True)\n        (self._copy.parent / 'x').touch()\n"
 )
@@ -71,6 +76,12 @@ BROKEN: dict[str, tuple[str, str]] = {
         'context.state_dir / "kubeconfig"',
         'context.state_dir.parent / "kubeconfig"',
     ),
+    "a second ensure fails": ("touch(mode=0o600)", "touch(mode=0o600, exist_ok=False)"),
+    "ensure says nothing of its caller's deadline": (
+        _BORROWING,
+        _TRYING,
+    ),
+    "status makes up a version": ('"absent")', '"absent", version="latest")'),
     "every ensure gives another access": (
         "return self.connect()",
         "return __import__('attrs').evolve(self.connect(), namespaces=(str(id(run)),))",
@@ -122,6 +133,63 @@ ABILITIES: dict[str, str] = {
     "the dry run never comes to an end": """
         def steps(self):
             return ("borrow it",)
+    """,
+    "a step has two lines": """
+        def steps(self):
+            return () if self._copy.exists() else ("borrow\\nit",)
+    """,
+    "the dry run borrows": """
+        def steps(self):
+            self._copy.parent.mkdir(parents=True, exist_ok=True)
+            self._copy.touch()
+            return ("borrow it",)
+    """,
+    "a finding is of a level of its own": """
+        def preflight(self):
+            from infometis_sdk.ports import Finding
+            return (Finding(check="x", level="fatal", detail="bad", cure="mend it"),)
+    """,
+    "stop cannot be repeated": """
+        def stop(self, run):
+            self._copy.unlink()
+            self._copy.with_name("stopped").touch()
+
+        def start(self, run):
+            self._copy.with_name("stopped").unlink(missing_ok=True)
+            return self.ensure(run)
+
+        def status(self):
+            stopped = self._copy.with_name("stopped").exists()
+            phase = "ready" if self._copy.exists() else "stopped" if stopped else "absent"
+            return PlatformStatus(phase=phase)
+    """,
+    "missing images are carried all the same": """
+        def export_images(self, images, folder, run):
+            return ()
+    """,
+    "half an export is left where an image is missing": """
+        def export_images(self, images, folder, run):
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "half.tar").touch()
+            raise PlatformError(f"there is no image {images[0]}")
+    """,
+    "a damaged backup is taken": """
+        def backup_cluster(self, folder, run):
+            (folder / "b").touch(mode=0o600)
+            (folder / "b").write_bytes(b"x" * 200)
+            return folder / "b"
+
+        def restore_cluster(self, archive, run):
+            return self.ensure(run)
+    """,
+    "add-ons are others each time": """
+        def add_ons(self):
+            meta = {"name": f"x{id(object())}", "labels": {"at": str(__import__("time").time())}}
+            return ({"apiVersion": "v1", "kind": "ConfigMap", "metadata": meta},)
+    """,
+    "ports are others each time": """
+        def host_ports(self):
+            return {__import__("secrets").randbelow(60_000) + 1: 80}
     """,
     "stop does not stop": """
         def stop(self, run):

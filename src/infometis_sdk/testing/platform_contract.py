@@ -42,6 +42,7 @@ from infometis_sdk.ports.platform import (
     AddOns,
     ClusterBackup,
     DryRun,
+    ExportImages,
     HostPorts,
     LoadImages,
     Platform,
@@ -381,6 +382,18 @@ class PlatformContract:
         self._ensure(platform)
         with pytest.raises(PlatformError, match=name):
             platform.load_images([name], Run.within(self.patience))
+
+    def test_images_that_are_not_there_are_not_carried(
+        self, make: Callable[..., Platform], tmp_path: Path
+    ) -> None:
+        """An image that cannot be exported is an error that names it, and no archive is left."""
+        platform = make()
+        if not isinstance(platform, ExportImages):
+            pytest.skip("the platform cannot export images")
+        name = "nowhere.invalid/nothing:1"
+        with pytest.raises(PlatformError, match=name):
+            platform.export_images([name], tmp_path / "other", Run.within(self.patience))
+        assert [path for path in files(tmp_path / "other") if not path.endswith("SHA256SUMS")] == []
 
     def test_upgrade_to_what_is_there_changes_nothing(self, make: Callable[..., Platform]) -> None:
         """A cluster that has the version already stays as it is."""

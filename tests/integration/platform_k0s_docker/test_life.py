@@ -239,6 +239,12 @@ def test_images_reach_every_node_without_a_registry(
     with pytest.raises(PlatformError, match="there is no image") as absent:
         platform.load_images(["shop.invalid/none:3"], Run.within(PATIENCE))
     assert "docker pull" in absent.value.hint
+    nowhere = ["shop.invalid/none:3", other, "shop.invalid/none:4"]
+    with pytest.raises(PlatformError, match=r"none:3', 'shop\.invalid/none:4'"):
+        platform.export_images(nowhere, tmp_path / "half", Run.within(PATIENCE))
+    assert not (tmp_path / "half").exists()
+    with pytest.raises(PlatformError, match=r"cannot be written to .*bundle.*Not a directory"):
+        platform.export_images([other], archive / "below", Run.within(PATIENCE))
     for each in (image, other):
         docker.images.remove(each)
     del dockerd

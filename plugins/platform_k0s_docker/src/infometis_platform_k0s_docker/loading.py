@@ -37,6 +37,7 @@ _CHUNK = 1 << 20
 
 def load_images(nodes: Nodes, engine: Engine, images: Sequence[str | Path], run: Run) -> None:
     """Put images on every node; see :class:`LoadImages`."""
+    _check_images(engine, [image for image in images if isinstance(image, str)])
     found = nodes.found()
     down = sorted(name for name, each in found.items() if not each.running)
     if down or not found:
@@ -67,20 +68,24 @@ def export_images(
         The archives, in the order of the images; ``SHA256SUMS`` lies beside them.
 
     Raises:
-        PlatformError: an image is not in Docker, or does not fit.
+        PlatformError: images are not in Docker, and nothing is written; or they do not fit.
 
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    _check_images(engine, images)
     written = []
-    for image in images:
-        run.check(f"exporting {image}")
-        path = folder / (re.sub(r"[^A-Za-z0-9._-]+", "_", image) + ".tar")
-        _save(engine, image, path, run)
-        written.append(path)
-        run.emit(Event(name="export image", subject=image, state="finished", detail=str(path)))
-    sums = _sums(folder) | {path.name: _sha256(path) for path in written}
-    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
-    (folder / SUMS).write_text("".join(lines), encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for image in images:
+            run.check(f"exporting {image}")
+            path = folder / (re.sub(r"[^A-Za-z0-9._-]+", "_", image) + ".tar")
+            _save(engine, image, path, run)
+            written.append(path)
+            # at once, so that no archive is without its checksum if the next one fails
+            _note_sum(path)
+            run.emit(Event(name="export image", subject=image, state="finished", detail=str(path)))
+    except OSError as error:
+        msg = f"images cannot be written to {folder}: {error.strerror or error}"
+        raise PlatformError(msg, hint="name a folder that this user may write to") from error
     return tuple(written)
 
 
@@ -97,15 +102,23 @@ def _archive(engine: Engine, image: str | Path, run: Run) -> Iterator[Path]:
         yield path
 
 
-def _save(engine: Engine, image: str, path: Path, run: Run) -> None:
-    found = find_image(engine, image)
-    if found is None:
-        msg = f"there is no image {image!r} in Docker at {engine.host}"
-        raise PlatformError(msg, hint=f"bring it: docker pull {image}")
-    own, its = architecture(engine), str(found.get("Architecture", ""))
-    if its and own and own != its:
-        msg = f"{image} is for {its}, and nodes run {own}"
+def _check_images(engine: Engine, images: Sequence[str]) -> None:
+    """Name all images that are not here, or for another machine, before anything is written."""
+    found = {image: find_image(engine, image) for image in images}
+    missing = [repr(image) for image, each in found.items() if each is None]
+    if missing:
+        msg = f"there is no image {', '.join(missing)} in Docker at {engine.host}"
+        pulls = "; ".join(f"docker pull {image}" for image, each in found.items() if each is None)
+        raise PlatformError(msg, hint=f"bring it: {pulls}")
+    own = architecture(engine) if found else ""
+    its = {image: str((each or {}).get("Architecture", "")) for image, each in found.items()}
+    foreign = [f"{image} is for {each}" for image, each in its.items() if each not in ("", own)]
+    if own and foreign:
+        msg = f"{', '.join(foreign)}, and nodes run {own}"
         raise PlatformError(msg, hint=f"pull it with --platform linux/{own}")
+
+
+def _save(engine: Engine, image: str, path: Path, run: Run) -> None:
     draft = path.with_name(f".{path.name}.part")
     try:
         with explaining(f"Docker cannot save {image}", engine.host):
@@ -152,6 +165,13 @@ def _check_archive(path: Path) -> None:
     if not names & {"manifest.json", "index.json"}:
         msg = f"{path} holds no image"
         raise PlatformError(msg, hint="make it with 'docker save', or as an OCI layout")
+
+
+def _note_sum(path: Path) -> None:
+    """Write the checksum of an archive into the list beside it."""
+    sums = _sums(path.parent) | {path.name: _sha256(path)}
+    lines = [f"{digest}  {name}\n" for name, digest in sorted(sums.items())]
+    (path.parent / SUMS).write_text("".join(lines), encoding="utf-8")
 
 
 def _sums(folder: Path) -> dict[str, str]:
