@@ -35,6 +35,7 @@ from infometis_sdk.engine.writing.lease import Writer
 from infometis_sdk.engine.writing.perform import perform
 from infometis_sdk.engine.writing.predicted import ask_again
 from infometis_sdk.engine.writing.release import read_releases, record_digest
+from infometis_sdk.engine.writing.renewals import prepare_renewals, renew
 from infometis_sdk.engine.writing.shared import write_singletons
 from infometis_sdk.engine.writing.waves import perform_wave, waves
 from infometis_sdk.errors import (
@@ -104,6 +105,7 @@ def apply(
             before(plan)
         return _report(job, begun)
     prepared = prepare(job, materials)
+    renewed = prepare_renewals(job, materials)
     if before:
         before(plan)
     _home(job, begun)
@@ -113,6 +115,8 @@ def apply(
         with Writer(cluster, plan.stack_id, plan.namespace, run) as writer:
             try:
                 _stage(job, writer, materials, prepared, stage, last=last)
+                if last:
+                    renew(job, writer, renewed)
                 if last:
                     status = "failed" if job.progress.unfinished else "deployed"
                     close_release(job, writer, materials, status)

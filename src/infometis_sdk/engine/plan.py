@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -36,6 +37,7 @@ from infometis_sdk.engine.writing.release import (
     record_digest,
     records_of,
 )
+from infometis_sdk.engine.writing.renewals import Given, changed_sources
 from infometis_sdk.errors import WrongClusterError
 from infometis_sdk.model.plan import Plan, PlanItem
 from infometis_sdk.model.reference import ObjectRef
@@ -60,6 +62,9 @@ __all__ = (
 )
 
 
+_NONE_GIVEN: Given = MappingProxyType({})
+
+
 def plan(
     cluster: Cluster,
     manifests: ManifestSet,
@@ -68,6 +73,7 @@ def plan(
     only: Collection[str] = (),
     consent: Consent = Consent(),  # noqa: B008 - frozen
     pinned: str = "",
+    given: Given = _NONE_GIVEN,
 ) -> Plan:
     """Find the exact changes that bring the cluster to what is desired.
 
@@ -81,6 +87,7 @@ def plan(
         only: services to look at; the others are neither changed nor pruned.
         consent: what the operator named.
         pinned: UID of the cluster of the first apply, where it is known.
+        given: what the sources of Secrets say that follow them.
 
     Returns:
         A plan; what forbids its application is in ``plan.blocked``.
@@ -170,9 +177,10 @@ def plan(
     unfinished = "" if scope else _unfinished(live, releases)
     if not scope and not unfinished and not items and releases:
         unfinished = _unrecorded(releases[-1], manifests)
-    if not uid and (items or unfinished):
-        uid = cluster_uid(cluster, run)
     key = key_of(live.get(key_ref(manifests.stack_id, manifests.namespace)))
+    renewals = changed_sources(chosen.credentials, given, live, manifests.namespace, key or b"")
+    if not uid and (items or unfinished or renewals):
+        uid = cluster_uid(cluster, run)
     made = Plan(
         stack_id=manifests.stack_id,
         environment=manifests.environment.name,
@@ -191,6 +199,7 @@ def plan(
         credentials={
             b.secret: {k: str(ref) for k, ref in b.sources.items()} for b in chosen.credentials
         },
+        renewals=renewals,
         confirm=confirm,
         incomplete=live.incomplete,
         unfinished=unfinished,
@@ -260,7 +269,7 @@ def _in_scope(manifests: ManifestSet, scope: tuple[str, ...]) -> ManifestSet:
     return attrs.evolve(
         manifests,
         manifests=tuple(m for m in manifests.manifests if not m.service or m.service in scope),
-        credentials=tuple(b for b in manifests.credentials if b.service in scope),
+        credentials=tuple(b for b in manifests.credentials if not b.service or b.service in scope),
     )
 
 

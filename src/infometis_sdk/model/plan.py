@@ -123,6 +123,8 @@ class Plan(Report):
         record: digest over versions, cores and values of all services: what a Release will say.
         kept: objects that are no longer desired and stay all the same, with the reason.
         credentials: ``secret name`` to the sources of its keys, by reference.
+        renewals: ``secret name`` to the keyed hash of what its sources say by now, where that is
+            no longer what the Secret was made of: certificates, authorities and users of a border.
         confirm: whether circuit breakers demand the digest as confirmation, and why.
         incomplete: what could not be looked at (403), so that prune is incomplete.
         unfinished: what an earlier apply left to be recorded although no object need change;
@@ -147,6 +149,7 @@ class Plan(Report):
     record: str = ""
     digests: Mapping[str, str] = field(factory=dict)
     credentials: Mapping[str, Mapping[str, str]] = field(factory=dict)
+    renewals: Mapping[str, str] = field(factory=dict)
     confirm: str = ""
     incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     unfinished: str = ""
@@ -159,7 +162,7 @@ class Plan(Report):
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not self.items and not self.problems
+        return not self.items and not self.problems and not self.renewals
 
     @property
     def blocked(self) -> tuple[str, ...]:
@@ -175,6 +178,8 @@ class Plan(Report):
         counts: dict[str, int] = {}
         for item in self.items:
             counts[item.action] = counts.get(item.action, 0) + 1
+        if self.renewals:
+            counts["renew"] = len(self.renewals)
         text = ", ".join(f"{n} to {action}" for action, n in counts.items())
         return f"{self.environment}: {text or 'refused'}, {self.unchanged} unchanged"
 
@@ -193,6 +198,7 @@ class Plan(Report):
         notes += [f"refused: {problem}" for problem in self.problems]
         notes += [f"not looked at: {reason}" for reason in self.incomplete]
         notes += [f"kept: {reason}" for reason in self.kept]
+        notes += [f"renewed, since its source changed: Secret/{name}" for name in self.renewals]
         if self.unfinished:
             notes.append(f"to be recorded: {self.unfinished}")
         if self.confirm:

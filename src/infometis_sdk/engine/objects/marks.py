@@ -45,6 +45,9 @@ DIGEST = "infometis.io/digest"
 CHECKSUM = "infometis.io/config-checksum"
 """Annotation on pod templates: digest over the ConfigMaps that the pods read."""
 
+SOURCE = "infometis.io/source"
+"""Annotation of a Secret that follows its sources: a keyed hash of what they said."""
+
 CREDENTIALS = "infometis.io/credentials"
 """Annotation on pod templates: keyed hash over the credentials that the pods read."""
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = (
     "KEY_BYTES",
     "PENDING",
+    "SOURCED",
     "Resolver",
     "credential_manifest",
     "key_manifest",
@@ -43,6 +44,9 @@ __all__ = (
 KEY_BYTES = 32
 PENDING = "made-at-apply"
 """Stands in a plan for the hash of a credential that does not exist yet."""
+
+SOURCED = ("authorities", "certificate", "users")
+"""Types that are never generated, and follow their sources; see :mod:`.renewals`."""
 
 _ALPHABET = string.ascii_letters + string.digits
 _BCRYPT_LIMIT = 72
@@ -124,7 +128,7 @@ def make(bound: BoundCredential, namespace: str, resolve: Resolver) -> dict[str,
         return {key: value.encode() for key, value in given.items()}
     legal = _keys(credential.type)
     for key in given:
-        if key not in legal:
+        if legal and key not in legal:
             msg = f"{where} has no key {key!r}; legal: {', '.join(legal)}"
             raise SecretError(msg, reference=str(bound.sources[key]))
     data: dict[str, str]
@@ -143,6 +147,10 @@ def make(bound: BoundCredential, namespace: str, resolve: Resolver) -> dict[str,
             msg = f"{where} has no source for {lacking}: a certificate is given as a whole or made"
             raise SecretError(msg, reference=str(next(iter(bound.sources.values()))))
         data = given or _certificate(bound, namespace)
+    elif credential.type == "users":
+        data = {"users": _users(given)}
+    elif credential.type in SOURCED:
+        data = given
     else:
         msg = f"{where} has the unknown type {credential.type!r}"
         raise SecretError(msg, reference=bound.name)
@@ -190,7 +198,17 @@ def _keys(kind: str) -> tuple[str, ...]:
         "key": ("key",),
         "cluster-id": ("id",),
         "tls": ("ca.crt", "tls.crt", "tls.key"),
+        "authorities": ("ca.crt",),
+        "certificate": ("tls.crt", "tls.key"),
     }.get(kind, ())
+
+
+def _users(passwords: Mapping[str, str]) -> str:
+    """Return a line ``name:bcrypt`` for each user."""
+    lines = []
+    for name, password in sorted(passwords.items()):
+        lines.append(f"{name}:{_bcrypt(password, f'user {name}', name)}\n")
+    return "".join(lines)
 
 
 def _random(length: int) -> str:
@@ -209,18 +227,23 @@ def _cluster_id() -> str:
 def _derived(bound: BoundCredential, username: str, password: str) -> dict[str, str]:
     if not bound.credential.derived:
         return {}
+    whose, source = f"{bound.service}.{bound.name}", bound.sources.get("password", "generated")
+    hashed = _bcrypt(password, whose, str(source))
+    forms = {"bcrypt": hashed, "htpasswd": f"{username}:{hashed}"}
+    return {form: forms[form] for form in bound.credential.derived}
+
+
+def _bcrypt(password: str, whose: str, source: str) -> str:
     import bcrypt  # noqa: PLC0415 - only where a hash is asked for
 
     if len(password.encode()) > _BCRYPT_LIMIT:
-        msg = f"the password of {bound.service}.{bound.name} is longer than {_BCRYPT_LIMIT} bytes"
+        msg = f"the password of {whose} is longer than {_BCRYPT_LIMIT} bytes"
         raise SecretError(
             msg,
-            reference=str(bound.sources.get("password", "generated")),
+            reference=source,
             hint="bcrypt reads no more than that; choose a shorter one",
         )
-    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
-    forms = {"bcrypt": hashed, "htpasswd": f"{username}:{hashed}"}
-    return {form: forms[form] for form in bound.credential.derived}
+    return bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
 
 
 def _certificate(bound: BoundCredential, namespace: str) -> dict[str, str]:

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.objects.marks import CREDENTIALS
+from infometis_sdk.engine.objects.marks import CREDENTIALS, SOURCE
 from infometis_sdk.engine.planning.seal import pod_template, sealed, with_annotation
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.writing.credentials import (
     PENDING,
+    SOURCED,
     credential_manifest,
     key_manifest,
     key_of,
@@ -22,6 +23,7 @@ from infometis_sdk.engine.writing.credentials import (
     secret_data,
 )
 from infometis_sdk.engine.writing.job import REMOVING
+from infometis_sdk.engine.writing.renewals import source_hash
 from infometis_sdk.errors import ConflictError, SecretError, StalePlanError, UnreachableError
 from infometis_sdk.model.run import Event
 from infometis_sdk.model.secret import SecretRef
@@ -109,6 +111,10 @@ def ensure_credentials(
         if found is None:
             values = prepared.get(one.secret) or make(one, job.plan.namespace, materials.resolve)
             body = credential_manifest(one, job.plan.stack_id, job.plan.namespace, values)
+            if one.credential.type in SOURCED:
+                said = {name: materials.resolve(ref).reveal() for name, ref in one.sources.items()}
+                notes = body["metadata"].setdefault("annotations", {})
+                notes[SOURCE] = source_hash(key_of(have) or b"", said)
             found = _create_once(job, writer, _ref(job, one), body)
             name = f"{one.service}.{one.name}"
             job.run.emit(Event(name="credential", subject=name, state="finished"))
