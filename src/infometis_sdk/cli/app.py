@@ -8,6 +8,7 @@ from infometis_sdk.cli.options import shared_options
 from infometis_sdk.cli.verbs import (
     apply,
     audit,
+    border,
     check,
     cluster,
     compare,
@@ -64,6 +65,7 @@ _SECTIONS = {
         prove.prove,
         compare.compare,
         look.urls,
+        border.border,
         promote.pipeline,
         audit.audit,
         credentials.credentials,
@@ -76,6 +78,7 @@ _SECTIONS = {
         cluster.cluster,
         plugins.plugins,
         kubeconfig.kubeconfig,
+        border.trust,
         completion.completion,
     ),
 }

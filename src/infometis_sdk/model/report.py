@@ -271,7 +271,7 @@ class HealthReport(Report):
                         _pods(workloads or items[:1]),
                         str(len(items)),
                         self.checks.get(name, ""),
-                        self.urls.get(name, ""),
+                        " ".join(_urls_of(name, self.urls)),
                     )
                 )
             missing = [str(item.ref) for item in bad if item.state == "missing"]
@@ -291,6 +291,10 @@ class HealthReport(Report):
             rows=tuple(rows),
             footer=tuple(notes),
         )
+
+
+def _urls_of(service: str, urls: Mapping[str, str]) -> list[str]:
+    return [url for name, url in urls.items() if name.partition(".")[0] == service]
 
 
 @frozen(kw_only=True, repr=False)

@@ -10,6 +10,7 @@ from infometis_sdk.errors import InfometisError
 from infometis_sdk.model.capability import CAPABILITY_STATES, Capability
 from infometis_sdk.model.report import Report, Table
 from infometis_sdk.ports.platform import Finding, Preflight
+from infometis_sdk.workspace.publishing import border_findings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -113,6 +114,10 @@ def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -
         )
     yield from _capabilities(stack, run, there=status.phase == "ready", probe=probe)
     if status.phase == "ready":
+        try:
+            yield from border_findings(stack, stack.cluster(run), run)
+        except InfometisError as error:
+            yield Finding(check="border", level="error", detail=error.message, cure=error.hint)
         try:
             report = stack.drift(run=run)
             yield Finding(

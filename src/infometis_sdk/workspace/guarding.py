@@ -135,7 +135,7 @@ def carry_out(
             materials(
                 manifests,
                 stack.workspace.project.root,
-                stack._in_cluster(cluster, run),  # noqa: SLF001 - the stack's own
+                stack.in_cluster(cluster, run),
             ),
             action.run,
             release=release,
@@ -228,7 +228,7 @@ def notifiers_of(stack: Stack, cluster: Cluster, run: Run) -> Mapping[str, Notif
 
     resolve = resolver(
         stack.workspace.project.root,
-        stack._in_cluster(cluster, run),  # noqa: SLF001 - the stack's own
+        stack.in_cluster(cluster, run),
     )
     context = NotifierContext(stack_id=stack.stack_id, environment=stack.name, resolve=resolve)
     made = {}

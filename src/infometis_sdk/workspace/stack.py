@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import contextmanager
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.proving.evidence import Evidence
     from infometis_sdk.model.audit import AuditLine
     from infometis_sdk.model.audit_report import AuditReport
+    from infometis_sdk.model.border_report import BorderReport
     from infometis_sdk.model.bundle import Bundle
     from infometis_sdk.model.capability import Capability
     from infometis_sdk.model.environment import Environment
@@ -360,8 +361,14 @@ class Stack:
     ) -> Plan:
         from infometis_sdk.engine.plan import Consent, plan
         from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
+        from infometis_sdk.workspace.publishing import (
+            given_sources,
+            keep_certificate,
+            refuse_a_border_that_cannot_work,
+        )
 
         run.emit(Event(name="plan", state="started"))
+        keep_certificate(self, manifests)
         made = plan(
             cluster,
             manifests,
@@ -369,8 +376,10 @@ class Stack:
             only=services,
             consent=Consent(adopt=adopt, data_loss=accept_data_loss),
             pinned=self._pins.read(self.stack_id).cluster_uid,
+            given=given_sources(self, manifests, self.in_cluster(cluster, run)),
         )
         if not made.empty:
+            refuse_a_border_that_cannot_work(self, cluster, run)
             refuse_what_is_lacking(self, made, manifests, cluster, run)
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
         return made
@@ -435,7 +444,7 @@ class Stack:
                     materials(
                         manifests,
                         root,
-                        self._in_cluster(cluster, run),
+                        self.in_cluster(cluster, run),
                         **recorded(
                             self._workspace,
                             self.environment,
@@ -472,7 +481,8 @@ class Stack:
             )
             run.emit(event)
 
-    def _in_cluster(self, cluster: Cluster, run: Run) -> Any:  # noqa: ANN401 - a resolver
+    def in_cluster(self, cluster: Cluster, run: Run) -> Callable[[SecretRef], Secret]:
+        """Return what resolves references to Secrets of the stack's namespace."""
         namespace = home_namespace(self._workspace.project, self.environment)
 
         def resolve(ref: SecretRef) -> Secret:
@@ -661,7 +671,7 @@ class Stack:
             checks=run_checks(
                 cluster, manifests, run, simulated=self._simulated, services=services
             ),
-            urls=self.urls(),
+            urls=self.urls(run=run),
         )
 
     def status(self, *, run: Run | None = None) -> HealthReport:
@@ -675,7 +685,7 @@ class Stack:
         run = run or Run.within(_ASK)
         manifests, cluster = self.render(), self._cluster(run)
         health = self._look(manifests, cluster, (), run)
-        return attrs.evolve(health, urls=self.urls())
+        return attrs.evolve(health, urls=self.urls(run=run))
 
     def drift(self, *, run: Run | None = None) -> DriftReport:
         """Say where live differs from desired, who did it and when."""
@@ -948,9 +958,37 @@ class Stack:
 
     # --- using the services -------------------------------------------------------------------
 
-    def urls(self) -> Mapping[str, str]:
-        """Return the URL of each service that the border publishes; none without a border."""
-        return {}
+    def urls(self, *, run: Run | None = None) -> Mapping[str, str]:
+        """Return the URL of each route that somebody answers now; asks each of them once.
+
+        None without a border, and none where containers are simulated.
+
+        Returns:
+            ``SERVICE.ENDPOINT`` to the URL.
+
+        Raises:
+            PlatformError: there is no cluster.
+
+        """
+        from infometis_sdk.workspace.publishing import answering
+
+        if self.environment.border.type == "none":
+            return {}
+        return answering(self, run or Run.within(_ASK))
+
+    def verify_border(self, *, run: Run | None = None) -> BorderReport:
+        """Prove from outside that every route answers as promised: status, certificate, auth.
+
+        What cannot be asked from here is ``unproven``, never passed.
+
+        Raises:
+            PlatformError: there is no cluster.
+            ClusterError: the API server does not answer, or not to us.
+
+        """
+        from infometis_sdk.workspace.publishing import verify_border
+
+        return verify_border(self, run or Run.within(_ASK))
 
     def credentials(
         self, service: str = "", *, reveal: bool = False, run: Run | None = None

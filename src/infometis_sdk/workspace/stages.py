@@ -166,13 +166,29 @@ class Stages:
     # --- 2: the border ------------------------------------------------------------------------
 
     def border(self, stage: StageResult) -> StageResult:
-        """Look at the target's border, where it has one."""
-        border = self.target.environment.border.type
-        if border == "none":
+        """Look whether the target's border renders, and rests on what is there and still valid."""
+        from infometis_sdk.workspace.publishing import border_findings
+
+        if self.target.environment.border.type == "none":
             why = f"{self.target.name} publishes nothing: it has no border"
-        else:
-            why = f"no installed adapter can look at a border {border!r}"
-        return attrs.evolve(stage, state="not applicable", detail=why)
+            return attrs.evolve(stage, state="not applicable", detail=why)
+        routes = self.target.compose().routes
+        findings = border_findings(self.target, self.cluster, self.run)
+        faults = [
+            f"{each.check}: {each.detail}; {each.cure}".rstrip("; ")
+            for each in findings
+            if each.level == "error"
+        ]
+        return attrs.evolve(
+            stage,
+            state="failed" if faults else "passed",
+            detail=f"{len(faults)} faults" if faults else f"{len(routes)} routes render",
+            faults=faults,
+            evidence={
+                "routes": {route.name: route.url for route in routes},
+                "findings": [f"{each.level} {each.check}: {each.detail}" for each in findings],
+            },
+        )
 
     # --- 3: the services ----------------------------------------------------------------------
 
@@ -240,7 +256,7 @@ class Stages:
     # --- 4: integration -----------------------------------------------------------------------
 
     def integration(self, stage: StageResult) -> StageResult:
-        """Ask the services' own checks, the project's functions and its Jobs."""
+        """Ask the services' own checks, the border, the project's functions and its Jobs."""
         from infometis_sdk.engine.checks import check_services
         from infometis_sdk.workspace.jobs import read_job, run_job
 
@@ -253,6 +269,10 @@ class Stages:
             for r in results
             if r.result in ("failed", "not run")
         ]
+        for proof in self.target.verify_border(run=self.run).proofs:
+            word = f"border {proof.route} {proof.what}".replace("  ", " ")
+            told[word] = f"{proof.state} {proof.detail}".strip()
+            faults += [f"{word}: {proof.detail}"] if proof.state == "failed" else []
         root = self._workspace.project.root
         for name in self.step.checks:
             wrong = ask(name, self.target, root, self.step.gates.timeout, self.run)

@@ -54,8 +54,10 @@ sys.exit(main(["logs", "kafka", *sys.argv[1:]]))
 
 
 def _process(code: str, *words: str) -> subprocess.Popen[str]:
+    # Whoever runs the tests in the background ignores the signal, and children inherit that.
+    heard = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
     return subprocess.Popen(
-        [sys.executable, "-c", code, *words],
+        [sys.executable, "-c", heard + code, *words],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

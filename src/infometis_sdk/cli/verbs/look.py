@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from infometis_sdk.cli import session
 from infometis_sdk.cli.options import Options, verb
 from infometis_sdk.cli.results import emit, say, show, write
+
+if TYPE_CHECKING:
+    from infometis_sdk.workspace.stack import Stack
 
 __all__ = ("DRIFT_FOUND", "drift", "status", "urls")
 
@@ -45,18 +50,30 @@ def drift(options: Options) -> int:
 
 @verb("urls", short_help="Show where the services answer.")
 def urls(options: Options) -> None:
-    """Show the URL of every service that the border publishes."""
+    """Show the URL of every route that somebody answers now."""
     stack = session.stack(options)
-    found = stack.urls()
+    with session.running(options, session.ASKING, f"urls {stack.name}", acts=False) as run:
+        found = stack.urls(run=run)
     if options.output != "text":
         emit(dict(found), options)
         return
     if not found:
-        say(
-            f"environment {stack.name} publishes nothing: it has no border; "
-            "'infometis forward SERVICE' opens a port on this machine",
-            options,
-        )
+        say(_why_none(stack), options)
         return
     widest = max(len(name) for name in found)
     write("".join(f"{name.ljust(widest)}  {url}\n" for name, url in found.items()))
+
+
+def _why_none(stack: Stack) -> str:
+    routes = stack.compose().routes
+    if not routes:
+        return (
+            f"environment {stack.name} publishes nothing: it has no border; "
+            "'infometis forward SERVICE' opens a port on this machine"
+        )
+    if stack.simulated:
+        return f"{len(routes)} routes are published, and nobody answers: containers are simulated"
+    return (
+        f"{len(routes)} routes are published, and nobody answers them; "
+        f"'infometis border verify -e {stack.name}' says why"
+    )

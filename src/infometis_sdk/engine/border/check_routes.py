@@ -30,6 +30,13 @@ def route_faults(route: Route, border: Border, tell: Teller) -> Iterator[Fault]:
     path, settings = f"routes.{route.name}", route.settings
     if settings.host and not dns_name(settings.host):
         yield tell(f"{path}.host", "not a DNS name", found=repr(route.host), legal=DNS)
+    if not _signable(route, border):
+        yield tell(
+            f"{path}.host",
+            f"the development authority signs for {border.domain} alone",
+            found=route.host,
+            legal=f"a name below {border.domain}, or another tls.source",
+        )
     yield from _tls_faults(path, route, border, tell)
     if not route.auth:
         yield tell(
@@ -42,6 +49,12 @@ def route_faults(route: Route, border: Border, tell: Teller) -> Iterator[Fault]:
     yield from (
         _path_faults(path, route, tell) if route.http else _plain_faults(path, route, border, tell)
     )
+
+
+def _signable(route: Route, border: Border) -> bool:
+    if border.tls.source != "development" or route.tls != "terminate" or not route.settings.host:
+        return True
+    return f".{route.host}".endswith(f".{border.domain}")
 
 
 def _tls_faults(path: str, route: Route, border: Border, tell: Teller) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from infometis_sdk.engine.objects.normalise import normalise
 from infometis_sdk.engine.templates.render_service import Draft
 from infometis_sdk.model.environment import Peer
 from infometis_sdk.model.fault import Fault
+from infometis_sdk.model.secret import SecretRef
 from infometis_sdk.model.service import Credential
 from infometis_sdk.model.stack import BoundCredential
 
@@ -65,18 +66,23 @@ def render_border(stack: ComposedStack) -> RenderedBorder:
     )
     return RenderedBorder(
         drafts=drafts,
-        credentials=[_bound(secret) for secret in made.secrets],
+        credentials=[_bound(secret, stack.publisher.certificates) for secret in made.secrets],
         peers=made.peers,
         egress=made.egress,
     )
 
 
-def _bound(secret: BorderSecret) -> BoundCredential:
+def _bound(secret: BorderSecret, folder: str) -> BoundCredential:
+    """Bind a Secret to its sources; a certificate without any is the development authority's."""
+    sources = secret.sources
+    if secret.kind == "certificate" and not sources:
+        names = ("tls.crt", "tls.key")
+        sources = {name: SecretRef(scheme="file", target=f"{folder}/{name}") for name in names}
     credential = Credential(type=secret.kind, hosts=secret.hosts, rotation="never")
     return BoundCredential(
         service="",
         name=secret.name,
         secret=secret.name,
         credential=credential,
-        sources=secret.sources,
+        sources=sources,
     )

@@ -32,6 +32,7 @@ class Publisher:
         settings: the adapter's own section, an object of its settings class.
         capabilities: what the platform declares.
         host_ports: TCP ports of this machine to ports of the nodes.
+        certificates: folder of the certificate that the development authority signs.
 
     """
 
@@ -40,6 +41,7 @@ class Publisher:
     settings: Any = None
     capabilities: Mapping[str, str] = field(factory=dict)
     host_ports: Mapping[int, int] = field(factory=dict)
+    certificates: str = ""
 
 
 def scene_of(stack: ComposedStack) -> Scene:

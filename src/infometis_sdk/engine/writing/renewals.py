@@ -17,7 +17,6 @@ import attrs
 from infometis_sdk.engine.objects.marks import SOURCE
 from infometis_sdk.engine.writing.credentials import key_of, key_ref, keyed_hash, make
 from infometis_sdk.errors import StalePlanError
-from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Event
 from infometis_sdk.ports.cluster import Write
 
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from infometis_sdk.engine.reading.live import Live
     from infometis_sdk.engine.writing.job import Job, Materials
     from infometis_sdk.engine.writing.lease import Writer
+    from infometis_sdk.model.reference import ObjectRef
     from infometis_sdk.model.stack import BoundCredential
 
 __all__ = ("Given", "changed_sources", "prepare_renewals", "renew", "source_hash")
@@ -80,7 +80,7 @@ def prepare_renewals(job: Job, materials: Materials) -> dict[str, Mapping[str, b
         return {}
     ref = key_ref(job.plan.stack_id, job.plan.namespace)
     key = key_of(job.cluster.get(ref, job.run)) or b""
-    made = {}
+    made: dict[str, Mapping[str, bytes]] = {}
     for bound in materials.credentials:
         planned = job.plan.renewals.get(bound.secret)
         if planned is None:

@@ -88,6 +88,7 @@ def test_a_border_of_defaults_is_right() -> None:
         ({"routes": {"one.htp": RouteSettings()}}, "border.routes.one.htp"),
         ({"routes": {"one.inner": RouteSettings()}}, "border.routes.one.inner"),
         ({"routes": routes(one=RouteSettings(host="A"))}, "border.routes.one.http.host"),
+        ({"routes": routes(one=RouteSettings(host="h.org"))}, "border.routes.one.http.host"),
         ({"routes": routes(one=RouteSettings(path="/a/../b"))}, "border.routes.one.http.path"),
         ({"routes": routes(one=RouteSettings(path="/a`"))}, "border.routes.one.http.path"),
         ({"routes": routes(one=RouteSettings(port=9))}, "border.routes.one.http.port"),
@@ -142,7 +143,8 @@ def test_outside_development_nobody_passes_unless_something_says_who() -> None:
 def test_two_endpoints_on_one_route_are_a_clash() -> None:
     """The same host and path, however the path is written."""
     wanted = routes(
-        one=RouteSettings(host="h.org", path="/a"), two=RouteSettings(host="h.org", path="/a/")
+        one=RouteSettings(host="h.localhost", path="/a"),
+        two=RouteSettings(host="h.localhost", path="/a/"),
     )
     assert faults(routes=wanted) == {
         "border.routes.two.http": "one.http and two.http want one route"
@@ -156,8 +158,8 @@ def test_a_path_below_another_would_be_swallowed() -> None:
         return list(
             faults(
                 routes=routes(
-                    one=RouteSettings(host="h.org", path=one),
-                    two=RouteSettings(host="h.org", path=two),
+                    one=RouteSettings(host="h.localhost", path=one),
+                    two=RouteSettings(host="h.localhost", path=two),
                 )
             )
         )
@@ -207,8 +209,8 @@ def test_one_host_asks_for_one_kind_of_client_certificate() -> None:
     """The handshake comes before the path, so all routes of a host share its question."""
     auth = {"m": Auth(type="mtls", ca=REF)}
     settings = routes(
-        one=RouteSettings(host="h.org", path="/one", auth="m"),
-        two=RouteSettings(host="h.org", path="/two"),
+        one=RouteSettings(host="h.localhost", path="/one", auth="m"),
+        two=RouteSettings(host="h.localhost", path="/two"),
     )
     assert list(faults(auth=auth, routes=settings)) == ["border.routes.two.http.auth"]
 
