@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.border.render_border import render_border
+from infometis_sdk.engine.border.render_border import RenderedBorder, render_border
 from infometis_sdk.engine.boundary.externals import external_credentials, external_objects
+from infometis_sdk.engine.boundary.neighbours import neighbours_of
+from infometis_sdk.engine.boundary.pods import Pods
+from infometis_sdk.engine.boundary.policies import boundary_policies
 from infometis_sdk.engine.capacity.autoscalers import autoscaler_drafts
 from infometis_sdk.engine.capacity.limits import limit_range
 from infometis_sdk.engine.capacity.quotas import quotas_of
@@ -56,11 +59,13 @@ if TYPE_CHECKING:
 __all__ = ("reference_values", "render")
 
 
-def render(stack: ComposedStack) -> ManifestSet:
+def render(stack: ComposedStack, *, api_server: Sequence[str] = ()) -> ManifestSet:
     """Render all services of a stack, and what the stack as a whole needs.
 
     Args:
         stack: what :func:`infometis_sdk.engine.compose.compose` returned.
+        api_server: ``ADDRESS:PORT`` of the Kubernetes API, for the policies of services that need
+            it; what the environment says comes first.
 
     Returns:
         The objects in order of application, stamped, with digests and credentials.
@@ -92,11 +97,10 @@ def render(stack: ComposedStack) -> ManifestSet:
         ((d.object, d.raw) for d in drafts), stack.environment.policies.registry, stack.lock
     )
     scalers, faults = autoscaler_drafts(stack, drafts)
-    drafts += [*_stack_drafts(stack, drafts), *scalers]
-    drafts += _border_drafts(stack)
     border = render_border(stack)
     faults += border.faults
-    drafts += border.drafts
+    boundary = _boundary_drafts(stack, drafts, border, api_server)
+    drafts += [*_stack_drafts(stack, drafts), *scalers, *boundary, *border.drafts]
     faults += _stamp(stack, drafts)
     if faults:
         raise RenderError(faults)
@@ -149,13 +153,26 @@ def _capacity_drafts(environment: Environment) -> list[Draft]:
     ]
 
 
-def _border_drafts(stack: ComposedStack) -> list[Draft]:
-    """Make what the environment says of its border; nothing of that is part of the core."""
+def _boundary_drafts(
+    stack: ComposedStack, drafts: Iterable[Draft], border: RenderedBorder, api_server: Sequence[str]
+) -> list[Draft]:
+    """Make the trust boundary: names for systems outside, and policies for all that may pass."""
     environment = stack.environment
-    origin = environment.sources.get(EXTERNAL, environment.origin)
+    services = {composed.name: composed.service for composed in stack.services}
+    pods = Pods(((d.service, d.object) for d in drafts), stack.namespace, services)
+    neighbours = neighbours_of(stack, border, api_server)
     return [
-        Draft(object=normalise(obj), service="", origin=origin, zone="border")
-        for obj in external_objects(environment)
+        Draft(
+            object=normalise(obj),
+            service="",
+            origin=environment.sources.get(section, environment.origin),
+            zone="border",
+        )
+        for section, objects in (
+            (EXTERNAL, external_objects(environment)),
+            ("policies.network", boundary_policies(pods, services, environment, neighbours)),
+        )
+        for obj in objects
     ]
 
 

@@ -166,6 +166,7 @@ class IsolationPolicy:
             ``isolate`` in independent mode, and ``open`` in shared mode, where the owners of the
             cluster must have permitted it.
         dns: the pods that answer names.
+        dns_port: the port on which they answer; 5353 on OpenShift.
         metrics: pods that may read the metrics of services.
         api_server: addresses and ports, such as ``192.0.2.10:6443``, of the Kubernetes API, for
             services that need it; read from the cluster when empty.
@@ -174,6 +175,7 @@ class IsolationPolicy:
 
     mode: str = ""
     dns: Peer = Peer(namespace="kube-system", pods={"k8s-app": "kube-dns"})
+    dns_port: int = 53
     metrics: tuple[Peer, ...] = field(default=(), converter=tuple[Peer, ...])
     api_server: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 

@@ -1,0 +1,125 @@
+"""NetworkPolicies that let pass exactly what is declared, and nothing else."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from infometis_sdk.engine.boundary.addresses import block_of
+from infometis_sdk.engine.boundary.declared import allows
+from infometis_sdk.engine.boundary.pods import PodGroup
+from infometis_sdk.model.canonical import canonical_json
+from infometis_sdk.model.environment import Peer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from infometis_sdk.engine.boundary.declared import Allow, Neighbours
+    from infometis_sdk.engine.boundary.pods import Pods
+    from infometis_sdk.model.environment import Environment
+    from infometis_sdk.model.service import Service
+
+__all__ = ("boundary_policies",)
+
+_NAMESPACE = "kubernetes.io/metadata.name"
+_NAME_MAX = 253
+
+
+def boundary_policies(
+    pods: Pods,
+    services: Mapping[str, Service],
+    environment: Environment,
+    neighbours: Neighbours,
+) -> list[dict[str, Any]]:
+    """Return the NetworkPolicies of the home namespace.
+
+    One policy for each workload, which denies what no rule of it allows.
+    In independent mode one more denies everything to whatever else may run in the namespace, but
+    for the border's own pods, which are there to let pass; in shared mode others may live there,
+    and only pods of the stack are touched.
+    A stack without pods, or an environment that is open, needs none.
+
+    Args:
+        pods: of the stack.
+        services: descriptors by name.
+        environment: its policies and external systems.
+        neighbours: those outside the stack.
+
+    """
+    home = [group for group in pods.groups if group.namespace == pods.home]
+    if not home or not environment.isolated:
+        return []
+    into = {group.key: _Rules(pods.home) for group in pods.groups}
+    out = {group.key: _Rules(pods.home) for group in pods.groups}
+    for allow in allows(pods, services, environment, neighbours):
+        if isinstance(allow.target, PodGroup):
+            into[allow.target.key].add(allow.source, allow)
+        if isinstance(allow.source, PodGroup):
+            out[allow.source.key].add(allow.target, allow)
+    made = []
+    if environment.mode == "independent":
+        made.append(_policy("boundary", {}, [], []))
+        own = (p for p in (*neighbours.border, *neighbours.egress) if p.namespace == pods.home)
+        for number, labels in enumerate(dict.fromkeys(tuple(peer.pods.items()) for peer in own), 1):
+            selector = {"matchLabels": dict(labels)}
+            made.append(_policy(f"boundary-of-border-{number}", selector, [{}], [{}]))
+    workloads = Counter(group.service for group in home)
+    for group in home:
+        name = f"boundary-{group.service}"
+        if workloads[group.service] > 1:
+            kind, _, workload = group.workload.partition("/")
+            name = f"{name}-{kind.lower()}-{workload}"[:_NAME_MAX]
+        ingress, egress = into[group.key].of("from"), out[group.key].of("to")
+        made.append(_policy(name, group.selector, list(ingress), list(egress)))
+    return made
+
+
+def _policy(
+    name: str, selector: Mapping[str, Any], into: list[dict[str, Any]], out: list[dict[str, Any]]
+) -> dict[str, Any]:
+    spec: dict[str, Any] = {"podSelector": dict(selector), "policyTypes": ["Ingress", "Egress"]}
+    # Empty lists mean the same, and the API server leaves them out.
+    spec |= {"ingress": into} if into else {}
+    spec |= {"egress": out} if out else {}
+    return {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+class _Rules:
+    """The rules of one workload in one direction; peers that share their ports share a rule."""
+
+    def __init__(self, home: str) -> None:
+        self._home = home
+        self._ports: dict[str, set[tuple[int, str]]] = {}
+        self._peers: dict[str, dict[str, Any]] = {}
+
+    def add(self, other: PodGroup | Peer | str, allow: Allow) -> None:
+        peer = self._peer(other)
+        key = canonical_json(peer).decode()
+        self._peers[key] = peer
+        self._ports.setdefault(key, set()).add((allow.port, allow.protocol))
+
+    def _peer(self, other: PodGroup | Peer | str) -> dict[str, Any]:
+        if isinstance(other, str):
+            return {"ipBlock": {"cidr": block_of(other)}}
+        if isinstance(other, Peer):
+            selector: dict[str, Any] = {"matchLabels": dict(other.pods)} if other.pods else {}
+        else:
+            selector = dict(other.selector)
+            if other.namespace == self._home:
+                return {"podSelector": selector}
+        space = {"matchLabels": {_NAMESPACE: other.namespace}}
+        return {"namespaceSelector": space, "podSelector": selector}
+
+    def of(self, key: str) -> Iterator[dict[str, Any]]:
+        """Yield the rules, in the order of what was declared."""
+        merged: dict[tuple[tuple[int, str], ...], list[dict[str, Any]]] = {}
+        for peer, ports in self._ports.items():
+            merged.setdefault(tuple(sorted(ports)), []).append(self._peers[peer])
+        for shared, peers in merged.items():
+            listed = [{"port": port, "protocol": protocol} for port, protocol in shared]
+            yield {key: peers, "ports": listed}
