@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import ipaddress
 import os
+import random
 import shutil
 import socket
 import subprocess
@@ -22,13 +24,15 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Self
 
+from tests.claims import claimed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = ("Neighbour", "missing_parts")
 
 _CLONE_NEWNET = 0x40000000
-_COUNT = iter(range(1, 64))
+_NUMBERS = range(1 << 14)
 
 
 def missing_parts() -> str:
@@ -52,15 +56,20 @@ class Neighbour:
 
     """
 
+    address: str
+    gateway: str
+
     def __init__(self) -> None:
-        number = next(_COUNT)
-        # Four addresses each: network, this machine's end, the host's end, broadcast.
-        stem = f"198.19.{os.getpid() % 256}"
-        self.gateway, self.address = f"{stem}.{4 * number + 1}", f"{stem}.{4 * number + 2}"
-        self._card = f"imn{os.getpid() % 100_000}x{number}"
-        self._inside = ThreadPoolExecutor(max_workers=1, thread_name_prefix=self._card)
+        self._card = ""
+        self._held = contextlib.ExitStack()
+        self._inside = ThreadPoolExecutor(max_workers=1, thread_name_prefix="neighbour")
 
     def __enter__(self) -> Self:
+        number = self._number()
+        # Four addresses each: network, this machine's end, the host's end, broadcast.
+        network = ipaddress.ip_address("198.19.0.0") + 4 * number
+        self.gateway, self.address = str(network + 1), str(network + 2)
+        self._card = f"imn{number}"
         thread = self._inside.submit(_leave).result()
         argv = ["link", "add", self._card, "type", "veth", "peer", "name", "eth0"]
         _ip(*argv, "netns", str(thread))
@@ -79,6 +88,15 @@ class Neighbour:
         with contextlib.suppress(RuntimeError):
             _ip("link", "del", self._card)
         self._inside.shutdown()
+        self._held.close()
+
+    def _number(self) -> int:
+        """Return a number that no other test run of this machine has."""
+        for number in random.sample(_NUMBERS, 100):
+            if self._held.enter_context(claimed(f"neighbour-{number}")):
+                return number
+        msg = "no addresses are left"
+        raise RuntimeError(msg)
 
     def listen(self, port: int = 0) -> socket.socket:
         """Return a socket that listens on this host; port 0 for any free one."""
