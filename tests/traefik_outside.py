@@ -32,7 +32,9 @@ __all__ = ("Traefik", "eventually", "missing_parts", "program")
 
 PATIENCE = 120.0
 _T = TypeVar("_T")
-_ADDRESS = re.compile(r"--entry[pP]oints\.([a-z0-9-]+)\.address=(.*):(\d+)(/(?:tcp|udp))?$")
+_ADDRESS = re.compile(
+    r"--entrypoints\.([a-z0-9-]+)\.address=(.*):(\d+)(/(?:tcp|udp))?$", re.IGNORECASE
+)
 
 
 def program() -> str:

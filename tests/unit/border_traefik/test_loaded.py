@@ -78,7 +78,10 @@ def test_a_middleware_that_was_lost_is_an_open_door() -> None:
 
 def test_routes_of_one_host_are_told_apart_by_their_service() -> None:
     """Two routes share a host: each is held against the rules that lead to its own service."""
-    other = {"match": "Host(`web.test`) && Path(`/b`)", "services": [{"name": "b", "port": 80}]}
+    other: dict[str, Any] = {
+        "match": "Host(`web.test`) && Path(`/b`)",
+        "services": [{"name": "b", "port": 80}],
+    }
     rendered = [ingress_route(), ingress_route(**other)]
     loaded = Loaded(version="3", routers={"http": (router(),)})
 
