@@ -138,6 +138,8 @@ def test_proof_heal_promotion_and_audit(operator: Operator) -> None:
     report = operator.read("promote", "dev", "uat", "--reason", "six partitions")
     assert report["state"] == "succeeded"
     assert {s["name"] for s in report["stages"] if s["simulated"]} >= {"deployment"}
+    states = {s["name"]: s["state"] for s in report["stages"]}
+    assert states["integration"] == "not applicable", "no check was asked where nothing runs"
     operator.run("prove", "dev", "uat")
     row = operator.read("pipeline", "status")["rows"][1]
     assert (row["promotion"], row["drift"]) == ("succeeded from dev", "none")

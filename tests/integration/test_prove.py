@@ -453,6 +453,20 @@ def test_what_was_deployed_counts_not_what_the_project_says_now(pair: Pair) -> N
         moved.prove("dev@7", "uat")
 
 
+def test_a_changed_release_proves_nothing(pair: Pair) -> None:
+    """Where the record of what runs was edited or deleted, nothing else stands in for it."""
+    ws = pair.workspace()
+    pair.up(ws)
+    name = f"infometis-{ws['dev'].stack_id}-release-1"
+    release = attrs.evolve(pair.ref("ConfigMap"), name=name)
+    pair.patch(release, {"data": {"status": "superseded"}})
+    with pytest.raises(ProofError, match="dev cannot be looked at: release 1 of stack"):
+        ws.prove("dev", "uat")
+    pair.patch(release, None, verb="delete")
+    with pytest.raises(ProofError, match="release 1, the newest, is gone"):
+        ws.prove("uat", "dev")
+
+
 def test_a_proof_asks_little_and_nothing_twice(pair: Pair) -> None:
     """A clean proof is one LIST for each kind and namespace, and the name of the cluster."""
     ws = pair.workspace()

@@ -31,6 +31,8 @@ __all__ = ("Guard", "Orders", "guard_lease")
 _PAUSES = (2.0, 5.0, 15.0, 60.0)
 """Seconds before a guard that could not begin tries again."""
 
+_LEADING = GuardNote(name="leading", condition="open")
+
 _POLL = 5.0
 """Seconds between two looks of a guard that stands by at the leader's Lease."""
 
@@ -101,7 +103,7 @@ class Guard:
             try:
                 with run.cancel.waking(token.cancel), self._lease(mine) as lease:
                     failures = 0
-                    self._say(GuardNote(name="leading", condition="open"))
+                    self._say(_LEADING)
                     try:
                         self._lead(lease, token, mine)
                     finally:
@@ -174,6 +176,7 @@ class Guard:
             )
         )
         self._conditions.doubt()
+        self._say(_LEADING)  # which is in no doubt
         self._idle(standing.idle, expected=standing.expected)
         with Sentries(orders.cluster, run) as sentries, token.waking(sentries.wake):
             self._patrol.run(sentries, run)

@@ -71,7 +71,7 @@ def eligible(known: ReleaseList) -> Release:
     """
     if known.problems:
         msg = f"the releases of {known.stack_id} are not as recorded: " + "; ".join(known.problems)
-        raise RefusedError(msg, hint="deploy the source environment anew")
+        raise RefusedError(msg, hint="restore them, then promote again")
     if not known.items:
         msg = f"nothing is deployed in {known.stack_id}: it has no release"
         raise RefusedError(msg, hint="bring the source environment up first")

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.model.audit import AuditChange, AuditOutcome
+from infometis_sdk.model.table import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from infometis_sdk.model.plan import Plan, PlanItem
+    from infometis_sdk.model.plan import Change, Plan, PlanItem
     from infometis_sdk.model.report import Outcome
 
 __all__ = ("MOST_CHANGES", "begun", "changes_of", "outcomes_of", "overrides_of")
@@ -27,6 +28,12 @@ def _short(value: object) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 
+def _apart(change: Change) -> tuple[object, object]:
+    if isinstance(change.old, str) and isinstance(change.new, str):
+        return apart(change.old, change.new)
+    return change.old, change.new
+
+
 def changes_of(items: Iterable[PlanItem]) -> tuple[AuditChange, ...]:
     """Return the fields that a plan changes; its values are masked where they are secret."""
     return tuple(
@@ -34,11 +41,12 @@ def changes_of(items: Iterable[PlanItem]) -> tuple[AuditChange, ...]:
             object=str(item.ref),
             path=change.path,
             op=change.op,
-            old=_short(change.old),
-            new=_short(change.new),
+            old=_short(old),
+            new=_short(new),
         )
         for item in items
         for change in item.told
+        for old, new in [_apart(change)]
     )
 
 

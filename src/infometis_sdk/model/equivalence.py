@@ -8,7 +8,7 @@ from attrs import field, frozen
 
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import Report
-from infometis_sdk.model.table import Table, shortened
+from infometis_sdk.model.table import Table, apart, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -309,14 +309,13 @@ def _values(report: EquivalenceReport, a: str, b: str, where_a: str, where_b: st
 def _live_line(found: LiveField) -> str:
     who = f", by {found.manager}" if found.manager else ""
     when = f" at {found.time}" if found.time else ""
+    rendered, live = (shortened(x) or "(none)" for x in apart(found.rendered, found.live))
     what = {
-        "differs": f"rendered {shortened(found.rendered) or '(none)'}, "
-        f"live {shortened(found.live) or '(none)'}",
+        "differs": f"rendered {rendered}, live {live}",
         "missing": "rendered, and not there",
         "extra": "there, and not rendered",
         "foreign": f"added {shortened(found.live)}",
-        "yielded": f"rendered {shortened(found.rendered) or '(none)'}, left at "
-        f"{shortened(found.live) or '(none)'}",
+        "yielded": f"rendered {rendered}, left at {live}",
     }[found.state]
     return f"{found.state}: {found}: {what}{who}{when}"
 

@@ -9,6 +9,7 @@ from attrs import field, frozen
 
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import Report, Table
+from infometis_sdk.model.table import apart
 
 __all__ = ("FORMAT", "Change", "Decision", "Plan", "PlanItem")
 
@@ -30,7 +31,10 @@ class Change:
             return f"+ {self.path}: {_short(self.new)}"
         if self.op == "remove":
             return f"- {self.path}: {_short(self.old)}"
-        return f"~ {self.path}: {_short(self.old)} -> {_short(self.new)}"
+        old, new = self.old, self.new
+        if isinstance(old, str) and isinstance(new, str):
+            old, new = apart(old, new)
+        return f"~ {self.path}: {_short(old)} -> {_short(new)}"
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any leaf

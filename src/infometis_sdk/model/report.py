@@ -12,7 +12,7 @@ from attrs import field, frozen
 
 from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.table import Table, shortened
+from infometis_sdk.model.table import Table, apart, shortened
 
 __all__ = (
     "ApplyReport",
@@ -356,8 +356,7 @@ class DriftReport(Report):
                     i.state,
                     str(i.ref),
                     i.path,
-                    shortened(i.desired),
-                    shortened(i.live),
+                    *(shortened(text) for text in apart(i.desired, i.live)),
                     i.manager,
                     # The API server keeps no time for writes through `scale`.
                     i.time or ("not recorded" if i.manager else ""),

@@ -10,7 +10,7 @@ from typing import Any
 import attrs
 from attrs import field, frozen
 
-__all__ = ("Table", "shortened", "visible")
+__all__ = ("Table", "apart", "shortened", "visible")
 
 
 @frozen(kw_only=True)
@@ -154,6 +154,29 @@ def _hanging(line: str) -> Any:  # noqa: ANN401 - rich is imported only when it 
     else:
         grid.add_row(Text(indent), Text(text))
     return grid
+
+
+def apart(old: str, new: str) -> tuple[str, str]:
+    r"""Leave out of two texts the lines at their beginning and end that both share.
+
+    What of a long file was changed would be cut off otherwise.
+
+    Example:
+        >>> apart("# kafka\nlinger=1\nacks=all", "# kafka\nlinger=5\nacks=all")
+        ('linger=1', 'linger=5')
+        >>> apart("one", "two")
+        ('one', 'two')
+
+    """
+    lines = old.splitlines(), new.splitlines()
+    if max(map(len, lines)) <= 1 or old == new:
+        return old, new
+    most = min(map(len, lines))
+    head = next((n for n in range(most) if lines[0][n] != lines[1][n]), most)
+    most -= head
+    tail = next((n for n in range(most) if lines[0][-1 - n] != lines[1][-1 - n]), most)
+    first, second = ("\n".join(side[head : len(side) - tail]) for side in lines)
+    return (first, second) if first != second else (old, new)
 
 
 def shortened(text: str) -> str:

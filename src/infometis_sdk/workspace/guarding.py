@@ -65,7 +65,7 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
     standing = read_standing(cluster, stack.stack_id, namespace, run)
     if standing.idle:
         msg = f"stack {stack.stack_id} cannot be healed: {standing.idle}"
-        raise RefusedError(msg, hint="`infometis up` deploys it; `infometis releases` tells more")
+        raise RefusedError(msg, hint="`infometis releases` tells what is known of it")
     then = deployed(stack, standing, run)
     manifests = then.render()
     policy = stack.environment.policies.drift

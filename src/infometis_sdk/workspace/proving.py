@@ -83,6 +83,9 @@ def _deployed(stack: Stack, run: Run) -> tuple[ComposedStack, str, tuple[str, ..
     now = stack.compose()
     release = known.live
     notes = [*known.problems, *_unfinished(known)]
+    if release is None and known.problems:
+        # Who changed the record of what runs must not have it replaced by what the project says.
+        raise StoreError(known.problems[0], hint="restore it, or deploy the environment anew")
     if release is None:
         return now, "project", (*notes, "no release tells what was deployed; the project stands in")
     if _same(release, stack, now):

@@ -286,10 +286,14 @@ class Stages:
             told[file] = wrong or "completed"
             faults += [f"{file}: {wrong}"] if wrong else []
         self.busy += time.monotonic() - begun
-        state = "failed" if faults else "passed" if told else "not applicable"
+        unasked = sum(result.result == "not applicable" for result in results)
+        asked = len(told) - unasked
+        state = "failed" if faults else "passed" if asked else "not applicable"
         detail = (
-            f"{len(told) - len(faults)} of {len(told)} checks" if told else "nothing is checked"
+            f"{asked - len(faults)} of {asked} checks passed" if asked else "nothing is checked"
         )
+        if unasked:
+            detail += f", {unasked} not applicable"
         return attrs.evolve(
             stage, state=state, detail=detail, faults=faults, evidence=told, simulated=simulated
         )

@@ -172,7 +172,9 @@ def test_two_guards_one_leads(lab: Lab, guarding: Guarding) -> None:
     second.until(lambda: second.guard.state.idle == "another guard leads", "the second guard")
     meddle(lab, "app-1")
     first.hears("healed", "ConfigMap/app-1")
+    assert not first.said("leading", condition="closed"), "it leads all the while"
     first.stop()
+    assert first.said("leading", condition="closed")
     meddle(lab, "app-2")
     second.hears("healed", "ConfigMap/app-2")
     assert not second.said("healed", "ConfigMap/app-1")

@@ -22,7 +22,7 @@ from infometis_sdk.model.report import (
     Report,
     UpReport,
 )
-from infometis_sdk.model.table import Table
+from infometis_sdk.model.table import Table, apart
 
 EVIL = "<script>alert('x')</script> & \"quoted\"\n[bold red]no markup[/] \x1b[2J"
 
@@ -192,6 +192,29 @@ def test_long_values_of_drift_are_cut_for_people_only() -> None:
     assert max(len(line) for line in str(DRIFT).splitlines()) < 250
     assert DRIFT.to_dict()["items"][0]["desired"] == "x" * 500
     assert "not recorded" in str(DRIFT)
+
+
+def test_of_a_long_text_the_changed_lines_are_told() -> None:
+    """What was changed far down in a file is told, not how the file begins."""
+    text = "".join(f"key.{n}=1\n" for n in range(100))
+    other = text.replace("key.77=1\n", "key.77=5\nmore=2\n")
+    change = Change(path="data[server.properties]", op="replace", old=text, new=other)
+    assert str(change) == r"~ data[server.properties]: key.77=1 -> key.77=5\nmore=2"
+    assert apart(text, text + "more=2\n") == ("", "more=2")
+    assert apart("one", "two") == ("one", "two")
+
+
+_LINES = st.lists(st.sampled_from(("a", "b", "", "c d")), max_size=6).map("\n".join)
+
+
+@given(_LINES, _LINES)
+def test_what_is_left_out_of_two_texts_is_what_they_share(old: str, new: str) -> None:
+    """The rest of both, put between the same lines, gives both back; two texts stay two."""
+    was, now = apart(old, new)
+    assert (was == now) == (old == new)
+    assert old.count("\n") >= was.count("\n")
+    for whole, part in ((old, was), (new, now)):
+        assert part in whole
 
 
 def test_a_plan_tells_changes_and_not_our_own_marks() -> None:

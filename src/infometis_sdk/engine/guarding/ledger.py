@@ -15,6 +15,7 @@ from attrs import define
 from infometis_sdk.engine.guarding.pacing import LIMIT, Pace
 from infometis_sdk.model.guard import GuardNote
 from infometis_sdk.model.report import DriftItem
+from infometis_sdk.model.table import apart
 
 if TYPE_CHECKING:
     from infometis_sdk.model.reference import ObjectRef
@@ -262,7 +263,8 @@ def _changes(
 def _values(item: DriftItem) -> str:
     if not item.desired and not item.live:
         return ""
-    return f"{_short(item.live) or 'absent'}, desired {_short(item.desired) or 'absent'}"
+    desired, live = (_short(text) or "absent" for text in apart(item.desired, item.live))
+    return f"{live}, desired {desired}"
 
 
 def _short(text: str) -> str:
