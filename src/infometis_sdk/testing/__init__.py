@@ -9,12 +9,14 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from infometis_sdk.testing.border_contract import BorderContract
     from infometis_sdk.testing.fault_proxy import Fault, FaultProxy, Seen
     from infometis_sdk.testing.platform_contract import PlatformContract
 
-__all__ = ("Fault", "FaultProxy", "PlatformContract", "Seen")
+__all__ = ("BorderContract", "Fault", "FaultProxy", "PlatformContract", "Seen")
 
 _HOMES = {
+    "BorderContract": "infometis_sdk.testing.border_contract",
     "Fault": "infometis_sdk.testing.fault_proxy",
     "FaultProxy": "infometis_sdk.testing.fault_proxy",
     "PlatformContract": "infometis_sdk.testing.platform_contract",

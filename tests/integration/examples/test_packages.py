@@ -22,9 +22,9 @@ PLATFORM_LINES = 50
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Both packages, installed into a folder of their own."""
+    """All packages, installed into a folder of their own."""
     target = tmp_path_factory.mktemp("site")
-    for name in ("service_whoami", "platform_borrowed"):
+    for name in ("border_ingress", "platform_borrowed", "service_whoami"):
         subprocess.run(
             [
                 *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--no-deps"),
@@ -68,13 +68,14 @@ def project(home: Path, access: Access, namespace: str) -> None:
     )
 
 
-def test_both_are_found_by_their_entry_points(installed: Path, tmp_path: Path) -> None:
+def test_all_are_found_by_their_entry_points(installed: Path, tmp_path: Path) -> None:
     """A third party's package needs nothing but to be installed."""
     done = infometis(installed, tmp_path, "plugins", "--output", "json")
     assert done.returncode == 0, done.stderr
     text = json.dumps(json.loads(done.stdout))
     assert "service whoami" in text
     assert "platform borrowed" in text
+    assert "border ingress" in text
 
 
 def test_a_stack_of_third_party_parts_comes_up(
