@@ -90,7 +90,11 @@ def heal_stack(stack: Stack, cluster: Cluster, run: Run, *, reason: str = "") ->
             f"{o.ref}: {o.detail}" for o in report.failed[:5]
         )
         raise ApplyError(msg, report=report, hint="mend the cause and run the same command again")
-    return report
+    names = {manifest.ref.key: str(manifest.ref) for manifest in chosen}
+    left = [
+        f"{names.get(key, key[-1])} is left as it is: {why}" for key, why in healing.left.items()
+    ]
+    return attrs.evolve(report, warnings=(*report.warnings, *left))
 
 
 def _same_cluster(stack: Stack, cluster: Cluster, run: Run) -> None:
