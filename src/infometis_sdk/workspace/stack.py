@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.guard import GuardNote
     from infometis_sdk.model.plan import Plan
+    from infometis_sdk.model.policy_report import PolicyReport
     from infometis_sdk.model.release import Release, ReleaseList
     from infometis_sdk.model.release_diff import ReleaseDiff
     from infometis_sdk.model.stack import ComposedStack, ManifestSet
@@ -156,6 +157,33 @@ class Stack:
         from infometis_sdk.engine.explain import explain
 
         return explain(self.compose(), path)
+
+    def policy(
+        self, source: str, target: str, *, port: int = 0, protocol: str = "TCP"
+    ) -> PolicyReport:
+        """Say whether one may talk to the other, and which rule of which policy decides.
+
+        Args:
+            source: a service, ``external.NAME``, ``border``, ``dns``, ``metrics``, ``kubernetes``
+                or ``world``.
+            target: the same.
+            port: of the target; 0 for every port that it is known to have.
+            protocol: of that port.
+
+        Raises:
+            ProjectError: there is nobody of that name; the nearest one is told.
+
+        Example:
+            .. code-block:: python
+
+                assert not ws["prod"].policy("kafka", "elasticsearch").allowed
+
+        """
+        from infometis_sdk.engine.boundary.explain import explain_policy
+
+        return explain_policy(
+            self.compose(), self.render(), source, target, port=port, protocol=protocol
+        )
 
     def influence(self, service: str = "") -> Report:
         """Say which fields of which objects each parameter may change."""

@@ -23,7 +23,7 @@ from infometis_sdk.engine.plan import Consent, digest_of, plan
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.teardown import plan_teardown, tear_down
 from infometis_sdk.errors import ApplyError, NotFoundError, SecretError, UnknownKindError
-from infometis_sdk.model.environment import DriftPolicy, Environment, Policies
+from infometis_sdk.model.environment import DriftPolicy, Environment, IsolationPolicy, Policies
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Event, Run
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.platform import Access
 
 MINUTE = 60.0
+OPEN = Policies(network=IsolationPolicy(mode="open"))
+"""Tests of a lab count objects: those of the trust boundary have tests of their own."""
 
 
 class Lab:
@@ -58,7 +60,7 @@ class Lab:
         self.cluster: Cluster = open_cluster(access)
         self.name = name
         self.namespace = name
-        self.environment = Environment("dev", namespace=name, stack_id=name)
+        self.environment = Environment("dev", namespace=name, stack_id=name, policies=OPEN)
 
     # --- the way from services to a cluster ---------------------------------------------------
 
@@ -150,12 +152,12 @@ class Lab:
 
     def with_quota(self, hard: Mapping[str, str]) -> Environment:
         """Return the environment with a quota."""
-        return attrs.evolve(self.environment, policies=Policies(resource_quota=hard))
+        return attrs.evolve(self.environment, policies=attrs.evolve(OPEN, resource_quota=hard))
 
     def forcing(self) -> Environment:
         """Return the environment with the policy that takes foreign additions away."""
         drift = DriftPolicy(foreign="remove")
-        return attrs.evolve(self.environment, policies=Policies(drift=drift))
+        return attrs.evolve(self.environment, policies=attrs.evolve(OPEN, drift=drift))
 
     def quota(self) -> Mapping[str, Any]:
         """Return the stack's live quota."""

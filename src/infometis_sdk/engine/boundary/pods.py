@@ -105,6 +105,16 @@ class Pods:
         ]
         return list({(g.workload, port, kind): (g, port, kind) for g, port, kind in found}.values())
 
+    def doors(self, service: str, group: PodGroup) -> dict[int, tuple[tuple[int, str], ...]]:
+        """Return each port of a service's Kubernetes Services, and where it leads in a group."""
+        found: dict[int, set[tuple[int, str]]] = {}
+        for door in self._doors.get(service, {}).values():
+            for port in maps(mapping(door.get("spec")).get("ports")):
+                for reached, number, protocol in self._through(service, door, port):
+                    if reached.key == group.key and isinstance(port.get("port"), int):
+                        found.setdefault(port["port"], set()).add((number, protocol))
+        return {port: tuple(sorted(ports)) for port, ports in found.items()}
+
     def _through(
         self, service: str, door: Mapping[str, Any], port: Mapping[str, Any]
     ) -> list[tuple[PodGroup, int, str]]:
