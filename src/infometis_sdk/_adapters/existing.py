@@ -138,8 +138,11 @@ class ExistingPlatform(Platform):
 def _choose(files: tuple[KubeConfig, ...], wanted: str) -> tuple[KubeConfig, str]:
     """Return the file and the name of the context that is meant."""
     known = [(config, name) for config in files for name in config.contexts]
-    names = ", ".join(name for _, name in known) or "none"
+    names = ", ".join(name for _, name in known)
     where = " and ".join(str(config.path) for config in files)
+    if not known:
+        msg = f"there is no context in {where}"
+        raise PlatformError(msg, hint="name another file with `kubeconfig` of the platform")
     if not wanted:
         if len(known) == 1:
             return known[0]

@@ -58,6 +58,15 @@ def test_current_context_never_decides(tmp_path: Path) -> None:
     assert _connect(kubeconfig=str(path), context="prod").context == "prod"
 
 
+@pytest.mark.parametrize("context", ["", "dev"])
+def test_no_context_at_all(tmp_path: Path, context: str) -> None:
+    """A kubeconfig without any context is called that, and no list of none is offered."""
+    path = _config(tmp_path / "mine")
+    with pytest.raises(PlatformError, match="there is no context in") as caught:
+        _connect(kubeconfig=str(path), context=context)
+    assert "none" not in caught.value.hint
+
+
 def test_unknown_context(tmp_path: Path) -> None:
     """A context that is not there names those that are."""
     path = _config(tmp_path / "mine", "dev", "prod")
