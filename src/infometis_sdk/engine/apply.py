@@ -328,5 +328,5 @@ def _report(job: Job, begun: float) -> ApplyReport:
         outcomes=tuple(progress.outcomes),
         release=progress.release.number if progress.release else 0,
         seconds=time.monotonic() - begun,
-        warnings=tuple(progress.warnings),
+        warnings=(*progress.warnings, *(f"kept: {reason}" for reason in job.plan.left)),
     )

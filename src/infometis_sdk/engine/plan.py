@@ -14,9 +14,10 @@ from infometis_sdk.engine.objects.fieldset import proven
 from infometis_sdk.engine.objects.marks import CREDENTIALS, manager_of
 from infometis_sdk.engine.planning.autoscaling import autoscaled_keys, without_scaled_replicas
 from infometis_sdk.engine.planning.conflicts import additions
+from infometis_sdk.engine.planning.data import LeftData, left_data
 from infometis_sdk.engine.planning.guards import guard
 from infometis_sdk.engine.planning.item import Consent, Scene, change, creation, marked
-from infometis_sdk.engine.planning.prune import prune
+from infometis_sdk.engine.planning.prune import Pruned, prune
 from infometis_sdk.engine.planning.remains import Remains
 from infometis_sdk.engine.planning.renames import renames
 from infometis_sdk.engine.planning.seal import seal, with_annotation
@@ -106,7 +107,7 @@ def plan(
         manifests.namespace,
         ((m.ref, m.singleton) for m in chosen.manifests),
         run,
-        secrets=_secretive(manifests),
+        secrets=_secretive(manifests) or bool(consent.data_loss),
     )
     uid = _identify(cluster, live, pinned, run)
     manager = manager_of(manifests.stack_id)
@@ -166,14 +167,13 @@ def plan(
         *volume_problems,
         *remains.lost_credentials(services, consent.data_loss),
     ]
-    kept: tuple[str, ...] = ()
-    confirm = ""
+    pruned, data = Pruned(), LeftData()
     if not scope:
         pruned = prune(cluster, manifests, live, deployed, run, data_loss=consent.data_loss)
+        data = left_data(cluster, manifests, live, run, going=pruned.items, named=consent.data_loss)
         renamed, refusals = renames(manifests, live)
-        items += [_renamed(item, renamed) for item in pruned.items]
+        items += [*(_renamed(item, renamed) for item in pruned.items), *data.items]
         problems += [*pruned.problems, *refusals]
-        kept, confirm = pruned.kept, pruned.confirm
     unfinished = "" if scope else _unfinished(live, releases)
     if not scope and not unfinished and not items and releases:
         unfinished = _unrecorded(releases[-1], manifests)
@@ -200,10 +200,11 @@ def plan(
             b.secret: {k: str(ref) for k, ref in b.sources.items()} for b in chosen.credentials
         },
         renewals=renewals,
-        confirm=confirm,
+        confirm=pruned.confirm,
         incomplete=live.incomplete,
         unfinished=unfinished,
-        kept=kept,
+        kept=pruned.kept,
+        left=data.left,
         problems=tuple(problems),
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )

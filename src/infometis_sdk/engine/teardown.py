@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
-from infometis_sdk.engine.objects.fingerprint import fingerprint
 from infometis_sdk.engine.objects.marks import BUNDLE_OF, ROLE
 from infometis_sdk.engine.plan import digest_of
+from infometis_sdk.engine.planning.data import data_of
 from infometis_sdk.engine.planning.prune import prune
 from infometis_sdk.engine.planning.stale import refuse_moved
-from infometis_sdk.engine.planning.volumes import claims_of
 from infometis_sdk.engine.reading.cluster_identity import cluster_uid, differ
 from infometis_sdk.engine.reading.live import Live, observe
 from infometis_sdk.engine.writing.bookkeeping import write_inventory
@@ -29,13 +28,13 @@ from infometis_sdk.errors import (
     StalePlanError,
     WrongClusterError,
 )
-from infometis_sdk.model.plan import Plan, PlanItem
+from infometis_sdk.model.plan import Plan
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import ApplyReport
 from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.stack import ManifestSet
@@ -73,7 +72,7 @@ def plan_teardown(
     homes = [(m.ref, m.singleton) for m in manifests.manifests if m.ref.kind == "Namespace"]
     live = observe(cluster, manifests.stack_id, manifests.namespace, homes, run)
     nothing = attrs.evolve(manifests, manifests=(), credentials=(), services={})
-    data = _data(cluster, live, run)
+    data = data_of(cluster, live, run)
     gone = data if delete_data else []
     pruned = prune(
         cluster,
@@ -100,30 +99,6 @@ def plan_teardown(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
     return attrs.evolve(made, digest=digest_of(made))
-
-
-def _data(cluster: Cluster, live: Live, run: Run) -> list[PlanItem]:
-    """Return the deletions of what holds data: claims that our sets made, and credentials."""
-    found: list[Mapping[str, Any]] = []
-    if live.inventory and live.inventory.claims:
-        found += [claim for _, claim in claims_of(cluster, live.inventory.claims, run)]
-    found += [
-        obj
-        for obj in live.of_kind("Secret")
-        if (obj["metadata"].get("labels") or {}).get(ROLE) == "credential"
-    ]
-    return [
-        PlanItem(
-            action="delete",
-            ref=ObjectRef.of(obj),
-            service=(obj["metadata"].get("labels") or {}).get("app.kubernetes.io/name", ""),
-            state="pending",
-            uid=obj["metadata"]["uid"],
-            fingerprint=fingerprint(obj),
-        )
-        for obj in found
-        if not obj["metadata"].get("deletionTimestamp")
-    ]
 
 
 def tear_down(
@@ -181,7 +156,7 @@ def tear_down(
             # It takes inventory, Releases and the Lease with it, so it goes last of all.
             perform_wave(job, writer, [(item, item.payload) for item in home], live)
         elif not unfinished:
-            nothing_left = delete_data or not _data(cluster, live, run)
+            nothing_left = delete_data or not data_of(cluster, live, run)
             _bookkeeping(job, writer, live, everything=nothing_left and not plan.kept)
     if not home and not job.progress.unfinished and not plan.kept:
         _quietly(job, Write(verb="delete", ref=writer.ref), None)

@@ -8,7 +8,7 @@ from typing import Any
 from attrs import field, frozen
 
 from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.report import Report, Table
+from infometis_sdk.model.report import Report, Table, merged
 from infometis_sdk.model.table import apart
 
 __all__ = ("FORMAT", "Change", "Decision", "Plan", "PlanItem")
@@ -126,6 +126,7 @@ class Plan(Report):
         core_digest: of the stack, the id of the Bundle.
         record: digest over versions, cores and values of all services: what a Release will say.
         kept: objects that are no longer desired and stay all the same, with the reason.
+        left: data of services that this plan removes, which stays until it is deleted by name.
         credentials: ``secret name`` to the sources of its keys, by reference.
         renewals: ``secret name`` to the keyed hash of what its sources say by now, where that is
             no longer what the Secret was made of: certificates, authorities and users of a border.
@@ -158,6 +159,7 @@ class Plan(Report):
     incomplete: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     unfinished: str = ""
     kept: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
+    left: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     problems: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     created: str = ""
     format: str = FORMAT
@@ -202,6 +204,7 @@ class Plan(Report):
         notes += [f"refused: {problem}" for problem in self.problems]
         notes += [f"not looked at: {reason}" for reason in self.incomplete]
         notes += [f"kept: {reason}" for reason in self.kept]
+        notes += merged(f"kept: {reason}" for reason in self.left)
         notes += [f"renewed, since its source changed: Secret/{name}" for name in self.renewals]
         if self.unfinished:
             notes.append(f"to be recorded: {self.unfinished}")

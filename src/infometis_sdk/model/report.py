@@ -24,6 +24,7 @@ __all__ = (
     "Report",
     "Table",
     "UpReport",
+    "merged",
     "plain",
 )
 
@@ -140,7 +141,7 @@ class ApplyReport(Report):
                 (first.result, first.action, _named(alike), first.service, first.detail)
                 for first, alike in _alike(self.outcomes)
             ),
-            footer=_merged(self.warnings),
+            footer=merged(self.warnings),
         )
 
 
@@ -170,7 +171,7 @@ def _named(names: Sequence[str]) -> str:
     return f"{names[0]}, {names[1]} and {len(names) - 2} more"
 
 
-def _merged(warnings: Iterable[str]) -> tuple[str, ...]:
+def merged(warnings: Iterable[str]) -> tuple[str, ...]:
     """Say once why many objects were kept."""
     lines: dict[str, list[str]] = {}
     for warning in warnings:
@@ -390,5 +391,9 @@ class UpReport(Report):
         return attrs.evolve(
             health,
             title=self.headline(),
-            footer=(*health.footer, *(str(finding) for finding in self.findings)),
+            footer=(
+                *health.footer,
+                *(merged(self.apply.warnings) if self.apply else ()),
+                *(str(finding) for finding in self.findings),
+            ),
         )

@@ -74,9 +74,9 @@ def test_the_breaker_can_be_set_and_prune_can_be_off(lab: Lab) -> None:
         assert len(made.kept) == 11 - deleted
 
 
-def database() -> Service:
+def database(name: str = "db") -> Service:
     """Return a service with a volume and a password."""
-    made = Service.stateful("db", image="example/db:1.0", port=5432)
+    made = Service.stateful(name, image="example/db:1.0", port=5432)
     return attrs.evolve(made, credentials={"admin": Credential(username="root", durable=True)})
 
 
@@ -109,6 +109,52 @@ def test_one_removed_service_is_one_decision_and_its_data_stays(lab: Lab) -> Non
     lab.up(both)
     assert (lab.must_get(password)["data"], lab.must_get(claim)["metadata"]["uid"]) == before
     lab.settled(both)
+
+
+def test_data_of_a_removed_service_goes_by_name(lab: Lab) -> None:
+    """The removal names what it leaves behind; named, a volume goes, with the last one its keys.
+
+    Volumes of a service that is still there are not touched, and twice is once.
+    """
+    alike = database("other")
+    lab.up(lab.render(database(), alike, many("a", 3)))
+    claim, password = lab.ref("PersistentVolumeClaim", "data-db-0"), lab.ref("Secret", "db-admin")
+    spared = lab.ref("PersistentVolumeClaim", "data-other-0")
+    for volume in (claim, spared):
+        lab.until(lambda volume=volume: lab.get(volume) is not None, "the volume claim")
+
+    left = lab.render(alike, many("a", 3))
+    made = lab.plan(left)
+    stays = "data stays until it is deleted by name (--accept-data-loss)"
+    assert set(made.left) == {f"{claim}: {stays}", f"{password}: {stays}"}
+    assert f"kept: {claim}, {password}: {stays}" in str(made)
+    report = lab.apply(made, left)
+    assert f"kept: {claim}: {stays}" in report.warnings
+    assert lab.plan(left).empty
+
+    named = [str(claim), str(spared), "Secret/other-admin"]
+    made = lab.plan(left, data_loss=named)
+    assert actions(made) == {str(claim): "delete", str(password): "delete"}
+    lab.apply(made, left)
+    lab.until(lambda: lab.get(claim) is None, "the volume claim to go")
+    assert lab.get(password) is None
+    assert lab.get(spared) is not None
+    assert lab.plan(left, data_loss=named).empty
+    lab.settled(left)
+
+
+def test_a_service_may_go_with_its_data(lab: Lab) -> None:
+    """Named beforehand, volume and credentials go in the same plan as what uses them."""
+    lab.up(lab.render(database(), many("a", 3)))
+    claim = lab.ref("PersistentVolumeClaim", "data-db-0")
+    lab.until(lambda: lab.get(claim) is not None, "the volume claim")
+    left = lab.render(many("a", 3))
+    made = lab.plan(left, data_loss=[str(claim)])
+    assert not made.left
+    lab.apply(made, left)
+    lab.until(lambda: lab.get(claim) is None, "the volume claim to go")
+    assert lab.get(lab.ref("Secret", "db-admin")) is None
+    lab.settled(left)
 
 
 def test_two_removed_services_want_the_digest(lab: Lab) -> None:

@@ -4,6 +4,7 @@ import html.parser
 import io
 import json
 
+import attrs
 import pytest
 from hypothesis import given, strategies as st
 from rich.cells import cell_len
@@ -246,3 +247,13 @@ def test_wide_characters_keep_columns_aligned() -> None:
     """A terminal gives some characters two columns."""
     table = Table(columns=("NAME", "X"), rows=(("日本", "1"), ("abcd", "2")))
     assert table.text().splitlines()[1:] == ["日本  1", "abcd  2"]
+
+
+def test_up_shows_the_warnings_of_its_apply() -> None:
+    """What an apply warns of is shown by ``up`` too, alike ones in one line."""
+    kept = tuple(f"kept: Secret/{n}: data stays" for n in "abcd")
+    warned = attrs.evolve(APPLIED, warnings=("release 1 keeps no bundle", *kept))
+    text = str(attrs.evolve(UP, apply=warned))
+    assert "release 1 keeps no bundle" in text
+    assert "kept: Secret/a, Secret/b and 2 more: data stays" in text
+    assert "data stays" not in str(attrs.evolve(UP, apply=None))
