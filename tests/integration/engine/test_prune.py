@@ -96,6 +96,7 @@ def test_one_removed_service_is_one_decision_and_its_data_stays(lab: Lab) -> Non
     assert not made.confirm
     assert not made.blocked
     assert set(actions(made)) == {
+        "NetworkPolicy/boundary-db",
         "PodDisruptionBudget/db",
         "Service/db",
         "Service/db-headless",
