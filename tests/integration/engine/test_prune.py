@@ -121,8 +121,8 @@ def test_data_of_a_removed_service_goes_by_name(lab: Lab) -> None:
     lab.up(lab.render(database(), alike, many("a", 3)))
     claim, password = lab.ref("PersistentVolumeClaim", "data-db-0"), lab.ref("Secret", "db-admin")
     spared = lab.ref("PersistentVolumeClaim", "data-other-0")
-    for volume in (claim, spared):
-        lab.until(lambda volume=volume: lab.get(volume) is not None, "the volume claim")
+    lab.until(lambda: lab.get(claim) is not None, "the volume claim")
+    lab.until(lambda: lab.get(spared) is not None, "the volume claim")
 
     left = lab.render(alike, many("a", 3))
     made = lab.plan(left)
