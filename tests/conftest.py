@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from tests.k0s_hosts import Site
+    from tests.real_node import RealNode
     from tests.standin.k0s_docker import SettingsMaker
 
 # A loaded machine is slow, not wrong.
@@ -80,6 +81,20 @@ def dockerd() -> Iterator[DockerDaemon]:
         if docker_required():
             raise
         pytest.skip(f"no dockerd: {error}")
+
+
+@pytest.fixture(scope="session")
+def real_node() -> Iterator[RealNode]:
+    """Give the one genuine node of this test run; nothing of it is left afterwards."""
+    from tests.real_node import MissingNodeError, node_required, running_node
+
+    try:
+        with running_node(cache_dir()) as node:
+            yield node
+    except MissingNodeError as error:
+        if node_required():
+            raise
+        pytest.skip(f"no node: {error}")
 
 
 @pytest.fixture(scope="session")
