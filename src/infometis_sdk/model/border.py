@@ -285,6 +285,9 @@ class Route:
         auth: name of an entry of the border's ``auth``; ``open`` for no authentication.
         guarded: operations with another ``auth`` than the rest.
         members: pods that are reached one by one.
+        authority: Secret of the stack whose ``ca.crt`` signs the certificate that the service
+            itself shows; empty where the authorities of the system do.
+        body_bytes: the body limit of the settings; 0 for any size.
         settings: limits, headers and the like, as the environment says.
         origin: file and line that says so.
 
@@ -303,6 +306,8 @@ class Route:
     auth: str = OPEN
     guarded: tuple[Guarded, ...] = field(default=(), converter=tuple[Guarded, ...])
     members: tuple[Member, ...] = field(default=(), converter=tuple[Member, ...])
+    authority: str = ""
+    body_bytes: int = 0
     settings: RouteSettings = RouteSettings()
     origin: Origin = Origin()
 

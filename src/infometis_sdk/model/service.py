@@ -99,6 +99,7 @@ class Endpoint:
             or ``port``.
         members: name of the integer parameter that counts the pods, where clients must reach
             each of them by itself; pod N has a Kubernetes Service ``<service>-N``.
+        sticky: the border keeps the requests of one client on one pod.
         doc: what it is for.
 
     """
@@ -114,6 +115,7 @@ class Endpoint:
     )
     announce: Mapping[str, str] = field(factory=dict)
     members: str = ""
+    sticky: bool = False
     doc: str = ""
 
 

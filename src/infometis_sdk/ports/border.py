@@ -60,6 +60,7 @@ FEATURES: Mapping[str, str] = {
     "response-headers": "headers set on the way out",
     "retries": "requests without an answer are tried again",
     "reencrypt": "HTTPS to the service, with its certificate verified",
+    "sticky": "the requests of one client stay on one pod",
     "strip": "the path is taken off before the service sees it",
     "tcp": "plain TCP on a port of its own",
     "timeout": "how long the service may take to answer",

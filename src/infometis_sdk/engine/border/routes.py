@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from infometis_sdk.engine.objects import quantity
+from infometis_sdk.engine.templates.context import secret_name
 from infometis_sdk.model.border import OPEN, Guarded, Member, Route, RouteSettings
 
 if TYPE_CHECKING:
@@ -80,9 +82,27 @@ def _route(name: str, service: Service, border: Border, label: str) -> Route:
         tls=tls,
         public_port=settings.port or (border.http_port if tls == "none" else border.https_port),
         auth=auth,
+        authority=_authority(service, endpoint),
+        body_bytes=_bytes(settings.body_limit),
         settings=settings,
     )
     return attrs.evolve(route, guarded=tuple(_guarded(route, border)))
+
+
+def _authority(service: Service, endpoint: Endpoint) -> str:
+    """Return the Secret that holds who signs the certificate of an endpoint."""
+    if endpoint.protocol != "https":
+        return ""
+    own = (name for name, each in service.credentials.items() if each.type == "tls")
+    return next((secret_name(service.name, name) for name in own), "")
+
+
+def _bytes(limit: str) -> int:
+    """Read a limit; what is wrong with it is said in :mod:`.check_routes`."""
+    try:
+        return quantity.bytes_of(limit) if limit else 0
+    except ValueError:
+        return 0
 
 
 def _default_auth(border: Border, *, http: bool) -> str:

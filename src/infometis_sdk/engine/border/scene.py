@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import attrs
 from attrs import field, frozen
 
 from infometis_sdk.engine.border.routes import origin_of
@@ -89,7 +90,15 @@ def scene_faults(stack: ComposedStack) -> tuple[Fault, ...]:
             )
     if faults:
         return tuple(faults)
-    return publisher.adapter.faults(scene_of(stack))
+    own = publisher.adapter.faults(scene_of(stack))
+    return tuple(
+        fault
+        if fault.origin.file or not fault.path.startswith("border.")
+        else attrs.evolve(
+            fault, origin=origin_of(stack.environment, fault.path.removeprefix("border."))
+        )
+        for fault in own
+    )
 
 
 def _asked(border: Border, routes: tuple[Route, ...]) -> Iterator[tuple[str, str]]:
@@ -128,6 +137,8 @@ def _asked_of_route(route: Route) -> Iterator[tuple[str, str]]:
         yield "paths", f"{place}.path"
     if route.strip:
         yield "strip", f"{place}.strip"
+    if route.endpoint.sticky and route.http:
+        yield "sticky", place
     if route.guarded:
         yield "methods", f"{place}.sensitive_auth"
     for feature, given in (

@@ -35,7 +35,17 @@ _STEPS: tuple[tuple[str, ...], ...] = (
     ("DaemonSet", "Pod", "ReplicaSet", "Deployment", "StatefulSet", "Job", "CronJob"),
     (),  # custom resources, and everything else that is not named here
     ("HorizontalPodAutoscaler",),
-    ("Ingress", "IngressRoute", "HTTPRoute", "Gateway", "Middleware", "TLSOption"),
+    # Before the routes that name them: a route through a middleware that is not there is none.
+    (
+        "Middleware",
+        "MiddlewareTCP",
+        "ServersTransport",
+        "ServersTransportTCP",
+        "TLSOption",
+        "TLSStore",
+        "TraefikService",
+    ),
+    ("Gateway", "HTTPRoute", "Ingress", "IngressRoute", "IngressRouteTCP", "IngressRouteUDP"),
     ("APIService",),
     ("MutatingWebhookConfiguration", "MutatingAdmissionPolicy", "MutatingAdmissionPolicyBinding"),
     (

@@ -1,0 +1,1 @@
+"""The installation: definitions, rights, workload and Services of Traefik as one version set."""

@@ -1,0 +1,158 @@
+"""What Traefik is told when it starts: its static configuration, as arguments.
+
+Source: https://doc.traefik.io/traefik/reference/install-configuration/configuration-options/
+and the list that ``traefik --help`` of 3.7.15 prints.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from infometis_border_traefik.layout import (
+    CHECK_PORT,
+    METRICS_PORT,
+    STATUS_PORT,
+    WEB,
+)
+from infometis_border_traefik.names import RESOLVER
+from infometis_border_traefik.routing.auth import CHECK
+from infometis_border_traefik.settings import ENCODED
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from infometis_border_traefik.layout import Layout, Listener
+    from infometis_border_traefik.settings import Traefik
+    from infometis_sdk.model.border import Acme
+    from infometis_sdk.ports.border import Scene
+
+__all__ = ("ACCEPT_SECONDS", "ACME_CA", "ROUTES_FILE", "SECRETS", "arguments", "hardening", "quiet")
+
+ROUTES_FILE = "/etc/traefik/routes/routes.yaml"
+SECRETS = "/etc/traefik/secrets"
+ACME_CA = "/etc/traefik/acme-ca/ca.crt"
+ACCEPT_SECONDS = 10
+"""So long a pod that was told to stop takes requests, until nobody sends it any more."""
+
+
+def arguments(scene: Scene, layout: Layout) -> list[str]:
+    """Return the arguments; pure."""
+    settings: Traefik = scene.settings
+    made = [
+        *quiet(settings.log_level),
+        f"--entrypoints.traefik.address=:{STATUS_PORT}/tcp",
+        f"--entrypoints.metrics.address=:{METRICS_PORT}/tcp",
+        *_self_service(),
+        "--ping=true",
+        "--ping.entrypoint=traefik",
+        # Same metrics for every router: by code, so that refusals of each route can be counted.
+        "--metrics.prometheus=true",
+        "--metrics.prometheus.entrypoint=metrics",
+        "--metrics.prometheus.addrouterslabels=true",
+        *_access_log(),
+        "--core.stricttlsoptions=true",
+    ]
+    for listener in layout.listeners:
+        made += _entry_point(listener, settings)
+    made += _file_provider() if layout.reads_files else _resource_provider(layout, settings)
+    if scene.border.tls.acme is not None:
+        made += _acme(scene.border.tls.acme)
+    return made
+
+
+def quiet(log_level: str) -> list[str]:
+    """Return what every Traefik of ours is told: to log for machines, and to call nobody."""
+    return [
+        "--global.checknewversion=false",
+        "--global.sendanonymoususage=false",
+        "--log.format=json",
+        f"--log.level={log_level}",
+    ]
+
+
+def _self_service() -> list[str]:
+    """Return the entry point on which Traefik asks itself: on the loopback interface."""
+    point = f"--entrypoints.{CHECK}"
+    return [
+        f"{point}.address=127.0.0.1:{CHECK_PORT}/tcp",
+        # The question carries what the certificate says in such a header.
+        f"{point}.forwardedheaders.trustedips=127.0.0.1/32",
+        f"{point}.observability.accesslogs=false",
+        f"{point}.observability.metrics=false",
+        f"{point}.observability.tracing=false",
+    ]
+
+
+def _access_log() -> Iterator[str]:
+    """Yield the log of requests, without headers and without what stands behind a ``?``."""
+    yield "--accesslog=true"
+    yield "--accesslog.format=json"
+    yield "--accesslog.fields.defaultmode=keep"
+    yield "--accesslog.fields.headers.defaultmode=drop"
+    yield "--accesslog.fields.headers.names.User-Agent=keep"
+    yield "--accesslog.fields.queryparameters.defaultmode=drop"
+
+
+def hardening(point: str, allowed: tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield what keeps requests from being read otherwise by Traefik than by a service."""
+    for word in ENCODED:
+        option = f"allowencoded{word.replace('-', '')}"
+        yield f"{point}.http.encodedcharacters.{option}={str(word in allowed).lower()}"
+    yield f"{point}.http.sanitizepath=true"
+    # ``X_Forwarded_For`` is ``X-Forwarded-For`` to some services.
+    yield f"{point}.http.aliasheadersstrategy=delete"
+
+
+def _entry_point(listener: Listener, settings: Traefik) -> Iterator[str]:
+    point = f"--entrypoints.{listener.name}"
+    yield f"{point}.address=:{listener.port}/tcp"
+    yield f"{point}.transport.lifecycle.requestacceptgracetimeout={ACCEPT_SECONDS}s"
+    yield f"{point}.transport.lifecycle.gracetimeout=30s"
+    if settings.trusted_proxies and settings.proxy_protocol:
+        yield f"{point}.proxyprotocol.trustedips={','.join(settings.trusted_proxies)}"
+    if not listener.http:
+        return
+    if settings.trusted_proxies:
+        yield f"{point}.forwardedheaders.trustedips={','.join(settings.trusted_proxies)}"
+    if listener.name != WEB:
+        # Without it a route that forgot its TLS would answer in plain text on this port.
+        yield f"{point}.http.tls=true"
+    yield f"{point}.http.maxheaderbytes=65536"
+    yield from hardening(point, settings.encoded_characters)
+
+
+def _resource_provider(layout: Layout, settings: Traefik) -> Iterator[str]:
+    provider = "--providers.kubernetescrd"
+    yield f"{provider}=true"
+    # Only the stack's own: another environment of the cluster has a Traefik of its own.
+    namespaces = dict.fromkeys((layout.home, layout.namespace))
+    yield f"{provider}.namespaces={','.join(namespaces)}"
+    yield f"{provider}.disableclusterscoperesources=true"
+    if settings.ingress_class:
+        yield f"{provider}.ingressclass={settings.ingress_class}"
+    # A service without ready pods answers 503; without this its routes would be gone: 404.
+    yield f"{provider}.allowemptyservices=true"
+    yield f"{provider}.allowcrossnamespace=false"
+    yield f"{provider}.allowexternalnameservices=false"
+    yield f"{provider}.crossprovidernamespaces={layout.namespace}"
+    yield f"{provider}.defaulttlsresourcesnamespace={layout.namespace}"
+    yield f"{provider}.safenaming=true"
+
+
+def _file_provider() -> Iterator[str]:
+    yield f"--providers.file.filename={ROUTES_FILE}"
+    yield "--providers.file.watch=true"
+
+
+def _acme(acme: Acme) -> Iterator[str]:
+    resolver = f"--certificatesresolvers.{RESOLVER}.acme"
+    yield f"{resolver}.email={acme.email}"
+    yield f"{resolver}.storage=/data/acme.json"
+    yield f"{resolver}.caserver={acme.server}"
+    yield f"{resolver}.keytype=EC256"
+    if acme.challenge == "http":
+        yield f"{resolver}.httpchallenge.entrypoint={WEB}"
+    else:
+        yield f"{resolver}.tlschallenge=true"
+    if acme.ca is not None:
+        yield f"{resolver}.cacertificates={ACME_CA}"

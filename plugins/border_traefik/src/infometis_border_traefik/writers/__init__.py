@@ -1,0 +1,1 @@
+"""The two forms in which Traefik is told of routes: custom resources, or a file."""
