@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_border_traefik import Traefik
 from infometis_border_traefik.border import TraefikBorder
-
 from infometis_sdk.engine.border.routes import routes_of, with_members
-from infometis_sdk.model import Border, Endpoint, Environment, Service
+from infometis_sdk.model import Border, Endpoint, Environment, Parameter, Service
 from infometis_sdk.model.service import Credential, SensitiveOperation
 from infometis_sdk.ports.border import Scene
 
@@ -46,6 +45,7 @@ SERVICES = {
         ),
         Service(
             name="kafka",
+            parameters={"replicas": Parameter(type="integer", default=2, scope="scale")},
             endpoints={
                 "out": Endpoint(port=9094, public=True, protocol="kafka", members="replicas")
             },
@@ -62,7 +62,7 @@ def scene(
     around: Mapping[str, Any] | None = None,
     **border: Any,
 ) -> Scene:
-    """Return a scene of these services, or of all but those that need more words; a border on top."""
+    """Return a scene of these services; what is not said of it stays at its default."""
     chosen = {name: services[name] for name in names or ("web",)}
     full = Border(**{"type": "traefik", "anonymous": True, **border})
     routes = with_members(

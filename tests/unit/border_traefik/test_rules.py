@@ -6,6 +6,7 @@ from urllib.parse import quote_plus
 
 import pytest
 from hypothesis import given, strategies as st
+
 from infometis_border_traefik.routing import rules
 
 LITERAL = re.compile(r'`([^`]*)`|"((?:[^"\\]|\\.)*)"')
@@ -40,9 +41,7 @@ def test_no_text_breaks_out_of_its_quotes(text: str) -> None:
 
 
 @given(st.text(min_size=1), st.text(), st.lists(st.text(), max_size=3))
-def test_rules_of_any_texts_keep_their_shape(
-    host: str, path: str, methods: list[str]
-) -> None:
+def test_rules_of_any_texts_keep_their_shape(host: str, path: str, methods: list[str]) -> None:
     """Conditions of a route hold together whatever they are about."""
     rule = rules.all_of(
         rules.host(host), rules.under(f"/{path}"), rules.operation([f"/{path}"], methods)
@@ -114,7 +113,7 @@ def shown(*certificates: tuple[str, tuple[str, ...]]) -> str:
     ],
 )
 def test_only_the_clients_own_certificate_counts(
-    chain: list[tuple[str, tuple[str, ...]]], passes: bool
+    chain: list[tuple[str, tuple[str, ...]]], *, passes: bool
 ) -> None:
     """A second certificate in the chain, or a name inside another, lets nobody pass."""
     header = shown(*chain)
