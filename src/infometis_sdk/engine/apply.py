@@ -215,16 +215,16 @@ def _home(job: Job, begun: float) -> None:
 
 
 def _stages(plan: Plan) -> list[list[PlanItem]]:
-    """Split a plan into stages by needs; deletions belong to the last one."""
+    """Split a plan into stages by needs; deletions belong to the last one, but for a few."""
     level = {name: n for n, names in enumerate(plan.stages) for name in names}
     stages: list[list[PlanItem]] = [[] for _ in range(max(len(plan.stages), 1))]
     for item in plan.items:
         if _is_home(item, plan):
             continue
-        if item.action in REMOVING:
-            stages[-1].append(item)
-        elif early(item.ref):
+        if item.ahead or (early(item.ref) and item.action not in REMOVING):
             stages[0].append(item)
+        elif item.action in REMOVING:
+            stages[-1].append(item)
         else:
             stages[level.get(item.service, 0)].append(item)
     kept = [stage for stage in stages if stage]

@@ -45,7 +45,7 @@ from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from infometis_sdk.model.release import Release
     from infometis_sdk.model.run import Run
@@ -113,6 +113,13 @@ def plan(
     manager = manager_of(manifests.stack_id)
     wanted = desired_objects(chosen, live)
     policy = manifests.environment.policies.drift
+    remains = Remains(cluster, manifests, live, run)
+    releases, damaged = read_releases(live.of_kind("ConfigMap"))
+    deployed = remains.deployed(latest(releases))
+    # What is limited to some services prunes nothing.
+    pruned = Pruned()
+    if not scope:
+        pruned = prune(cluster, manifests, live, deployed, run, data_loss=consent.data_loss)
     scene = Scene(
         cluster=cluster,
         manifests=manifests,
@@ -125,7 +132,11 @@ def plan(
         ),
         namespaces=frozenset(m.ref.name for m in chosen.manifests if m.ref.kind == "Namespace"),
         coming=frozenset(m.ref.name for m in chosen.manifests if live.get(m.ref) is None),
-        autoscaled=frozenset(autoscaled_keys(cluster, manifests, live, run)),
+        autoscaled=frozenset(
+            autoscaled_keys(
+                cluster, manifests, live, run, going={item.ref.key for item in pruned.items}
+            )
+        ),
     )
 
     unproven: list[tuple[Manifest, Mapping[str, Any]]] = []
@@ -157,22 +168,18 @@ def plan(
     items = [item for item in found if item is not None]
     unchanged += len(found) - len(items)
     items, volume_problems = grow(cluster, items, live, run)
-    remains = Remains(cluster, manifests, live, run)
-    releases, damaged = read_releases(live.of_kind("ConfigMap"))
-    deployed = remains.deployed(latest(releases))
     services = {n: s for n, s in manifests.services.items() if not scope or n in scope}
     problems = [
         *damaged,
-        *guard(deployed, services),
+        *guard(deployed, services, scaled=manifests.environment.policies.scaling),
         *volume_problems,
         *remains.lost_credentials(services, consent.data_loss),
     ]
-    pruned, data = Pruned(), LeftData()
+    data = LeftData()
     if not scope:
-        pruned = prune(cluster, manifests, live, deployed, run, data_loss=consent.data_loss)
         data = left_data(cluster, manifests, live, run, going=pruned.items, named=consent.data_loss)
         renamed, refusals = renames(manifests, live)
-        items += [*(_renamed(item, renamed) for item in pruned.items), *data.items]
+        items = [*_with_removals(items, pruned, renamed), *data.items]
         problems += [*pruned.problems, *refusals]
     unfinished = "" if scope else _unfinished(live, releases)
     if not scope and not unfinished and not items and releases:
@@ -209,6 +216,14 @@ def plan(
         created=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
     )
     return attrs.evolve(made, digest=digest_of(made))
+
+
+def _with_removals(
+    items: Iterable[PlanItem], pruned: Pruned, renamed: Mapping[str, str]
+) -> list[PlanItem]:
+    removals = [_renamed(item, renamed) for item in pruned.items]
+    ahead = [item for item in removals if item.ahead]
+    return [*ahead, *items, *(item for item in removals if not item.ahead)]
 
 
 def _renamed(item: PlanItem, renamed: Mapping[str, str]) -> PlanItem:

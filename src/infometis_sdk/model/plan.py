@@ -102,6 +102,14 @@ class PlanItem:
     reads: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
 
     @property
+    def ahead(self) -> bool:
+        """Whether it is done before all else, though it deletes.
+
+        An autoscaler that goes would undo the number of pods that is sent meanwhile.
+        """
+        return self.action == "delete" and self.ref.kind == "HorizontalPodAutoscaler"
+
+    @property
     def told(self) -> tuple[Change, ...]:
         """The changes that say something: our own digests follow from the others."""
         telling = tuple(c for c in self.changes if not c.path.startswith(_OWN_MARKS))
@@ -116,7 +124,7 @@ class Plan(Report):
         digest: SHA-256 over everything else but ``created``.
         cluster_uid: UID of the cluster's ``kube-system`` namespace; empty where the clean check
             needed no request for it.
-        items: in order of application; deletions last.
+        items: in order of application; deletions last, but for those of autoscalers.
         unchanged: how many objects need nothing.
         scope: names of the services the plan is limited to; empty for all.
         members: every object that the stack wants and whether it is a singleton, for the inventory.

@@ -158,17 +158,28 @@ def test_a_large_prune_wants_the_digest(run: Command, project: Path) -> None:
 
 def test_not_ready_says_why_in_time(run: Command, project: Path) -> None:
     """What does not become ready ends with exit code 5, the reason and the cure."""
-    _change(project, "values:", 'policies: {resource_quota: {pods: "1"}}\nvalues:')
+    _change(project, "values:", "policies: {pod_security: restricted}\nvalues:")
     done = run("up", "--timeout", "15", "--output", "json")
     assert done.returncode == 5
     document = _json(done)
     assert document["error"]["type"] == "NotReadyError"
-    assert "exceeded quota" in document["error"]["message"]
-    assert "resource_quota" in document["error"]["hint"]
+    assert "violates PodSecurity" in document["error"]["message"]
+    assert "policies.pod_security" in document["error"]["hint"]
     assert document["report"]["stack_id"]
     shown = run("up", "--timeout", "15", "--no-check")
     assert shown.returncode == 0
-    assert "exceeded quota" in shown.stdout
+    assert "violates PodSecurity" in shown.stdout
+
+
+def test_a_quota_that_is_too_small_is_refused(run: Command, project: Path) -> None:
+    """What does not fit is told with its line and its numbers before anything is written."""
+    _change(project, "values:", 'policies: {resource_quota: {pods: "4"}}\nvalues:')
+    done = run("up")
+    assert done.returncode == 2
+    told = "ResourceQuota/infometis allows pods 4, and 5 are wanted: "
+    assert told in done.stderr
+    assert "environments/dev.yaml:4" in done.stderr
+    assert run("status").returncode != 0
 
 
 def test_doctor_and_kubeconfig(run: Command, embedded_access: Access) -> None:

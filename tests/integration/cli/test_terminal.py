@@ -96,10 +96,10 @@ class Terminal:
         return bool(data)
 
 
-def _quota(project: Path) -> None:
+def _hold_up(project: Path) -> None:
     """Keep the environment from becoming ready, so that there is time to look at it."""
     file = project / "environments" / "dev.yaml"
-    policy = 'policies: {resource_quota: {pods: "1"}}\nvalues:'
+    policy = "policies: {pod_security: restricted}\nvalues:"
     file.write_text(file.read_text().replace("values:", policy))
 
 
@@ -157,7 +157,7 @@ def test_first_ctrl_c_stops_at_a_safe_point(
     project: Path, environ: Mapping[str, str], command: tuple[str, ...]
 ) -> None:
     """One Ctrl-C: it says so, stops where it is safe, ends with 130, and can be run again."""
-    _quota(project)
+    _hold_up(project)
     with Terminal((*command, "up"), project, environ) as screen:
         screen.read_until(r"\d of \d objects")
         screen.process.send_signal(signal.SIGINT)

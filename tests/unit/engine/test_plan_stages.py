@@ -48,17 +48,21 @@ ITEMS = st.lists(
 def test_waves_keep_the_order_of_kinds(items: list[PlanItem]) -> None:
     """Every item is in one wave; what is applied comes first by rank.
 
-    Removals after it reversed.
+    Removals after it reversed; but before all else autoscalers go.
     """
     found = waves([(item, {}) for item in items])
     flat = [item for wave in found for item, _ in wave]
     assert sorted(map(repr, flat)) == sorted(map(repr, items))
     for wave in found:
         assert len({item.action in REMOVING for item, _ in wave}) == 1
-    ranks = [
-        (1, delete_rank(item.ref)) if item.action in REMOVING else (0, apply_rank(item.ref))
-        for item in flat
-    ]
+
+    def rank(item: PlanItem) -> tuple[int, int]:
+        if item.action not in REMOVING:
+            return 0, apply_rank(item.ref)
+        scaler = item.ref.kind == "HorizontalPodAutoscaler" and item.action == "delete"
+        return -1 if scaler else 1, delete_rank(item.ref)
+
+    ranks = [rank(item) for item in flat]
     assert ranks == sorted(ranks)
 
 

@@ -39,9 +39,19 @@ def content(obj: Mapping[str, Any]) -> dict[str, Any]:
     return {**{k: v for k, v in obj.items() if k not in {"status", "metadata"}}, "metadata": meta}
 
 
-def fingerprint(obj: Mapping[str, Any]) -> str:
-    """Return ``sha256:…`` over content, identity and ownership of a live object."""
+def fingerprint(obj: Mapping[str, Any], *, replicas: bool = True) -> str:
+    """Return ``sha256:…`` over content, identity and ownership of a live object.
+
+    Args:
+        obj: the live object.
+        replicas: whether the number of pods counts, and who scaled them.
+
+    """
     meta = obj.get("metadata") or {}
+    held = content(obj)
+    if not replicas:
+        spec = {k: v for k, v in (held.get("spec") or {}).items() if k != "replicas"}
+        held = {**held, "spec": spec}
     owners = [
         [
             e.get("manager"),
@@ -50,12 +60,12 @@ def fingerprint(obj: Mapping[str, Any]) -> str:
             _quiet(e.get("fieldsV1") or {}),
         ]
         for e in meta.get("managedFields") or ()
-        if e.get("subresource") != "status"
+        if e.get("subresource") not in (("status",) if replicas else ("status", "scale"))
     ]
     owners = [owner for owner in owners if owner[3]]
     data = [
         meta.get("uid"),
-        content(obj),
+        held,
         sorted(owners, key=lambda o: json.dumps(o, sort_keys=True)),
     ]
     text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)

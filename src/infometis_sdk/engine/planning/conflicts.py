@@ -34,6 +34,7 @@ __all__ = (
     "CONTROLLERS",
     "DEPLOYERS",
     "PEOPLE",
+    "SCALERS",
     "additions",
     "classify",
     "decide",
@@ -68,8 +69,11 @@ DEPLOYERS = (
 )
 """Other deployers, other stacks among them: two masters of one object never end well."""
 
+SCALERS = ("kube-controller-manager", "k3s", "kubelite")
+"""Programs that run the HorizontalPodAutoscaler's controller; k3s and MicroK8s run all in one."""
+
 CONTROLLERS = (
-    ("kube-controller-manager", "scale", "spec.replicas"),
+    *((name, "scale", "spec.replicas") for name in SCALERS),
     ("vpa-updater", "", "spec.template.spec.containers[*].resources*"),
     ("cert-manager-cainjector", "", "webhooks[*].clientConfig.caBundle"),
     ("cert-manager-cainjector", "", "spec.conversion.webhook.clientConfig.caBundle"),

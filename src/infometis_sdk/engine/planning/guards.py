@@ -10,23 +10,31 @@ from packaging.version import InvalidVersion, Version
 from infometis_sdk.engine.objects.quantity import compare
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from infometis_sdk.model.parameter import Parameter
+    from infometis_sdk.model.plan import Change
     from infometis_sdk.model.release import ServiceRecord
-    from infometis_sdk.model.stack import ComposedService
+    from infometis_sdk.model.stack import ComposedService, Manifest
 
-__all__ = ("guard",)
+__all__ = ("guard", "unsurvivable")
+
+_REPLICAS = "spec.replicas"
 
 
 def guard(
-    deployed: Mapping[str, ServiceRecord], wanted: Mapping[str, ComposedService]
+    deployed: Mapping[str, ServiceRecord],
+    wanted: Mapping[str, ComposedService],
+    *,
+    scaled: Collection[str] = (),
 ) -> Iterator[str]:
     """Yield one sentence for every change that must not be applied, with the reason.
 
     Args:
         deployed: what is known to run, by service.
         wanted: what is desired, by service.
+        scaled: services whose number of pods is an autoscaler's, so that their parameter moves
+            nothing; what :func:`unsurvivable` says of the live number counts.
 
     Example:
         >>> list(guard({}, {}))
@@ -41,11 +49,41 @@ def guard(
         for parameter_name, parameter in composed.service.parameters.items():
             if parameter_name not in record.values:
                 continue
+            rule = composed.service.scaling
+            if name in scaled and rule is not None and rule.parameter == parameter_name:
+                continue
             old, new = record.values[parameter_name], composed.values.get(parameter_name)
             if old != new:
                 problem = _value(parameter, old, new)
                 if problem:
                     yield f"{name}.{parameter_name}: {problem}"
+
+
+def unsurvivable(
+    manifest: Manifest, changes: Iterable[Change], wanted: Mapping[str, ComposedService]
+) -> Iterator[str]:
+    """Say which pods must not be taken away, whoever added them: a person, or an autoscaler.
+
+    What was deployed last does not tell how many pods there are; the live object does.
+
+    Args:
+        manifest: the workload.
+        changes: what an apply would change of the live one.
+        wanted: what is desired, by service.
+
+    """
+    composed = wanted.get(manifest.service)
+    for change in changes:
+        if change.path != _REPLICAS or composed is None:
+            continue
+        for name, parameter in composed.service.parameters.items():
+            sets = any(
+                (each.kind, each.name, each.path)
+                == (manifest.ref.kind, manifest.ref.name, _REPLICAS)
+                for each in parameter.affects
+            )
+            if sets and (problem := _value(parameter, change.old, change.new)):
+                yield f"{_REPLICAS} {problem}; {composed.name}.{name}: {change.old} keeps them"
 
 
 def _version(name: str, old: str, composed: ComposedService) -> Iterator[str]:

@@ -9,12 +9,17 @@ import attrs
 from attrs import field, frozen
 
 from infometis_sdk.engine.objects.fieldset import Path, display, entries, ours
-from infometis_sdk.engine.objects.fingerprint import fingerprint
 from infometis_sdk.engine.objects.inventory_id import cluster_applyset_id
 from infometis_sdk.engine.objects.marks import PART_OF, STACK, manager_of
+from infometis_sdk.engine.planning.autoscaling import (
+    takes_pods_away,
+    what_counts,
+    with_live_replicas,
+)
 from infometis_sdk.engine.planning.coming import lacking, rests_on
 from infometis_sdk.engine.planning.conflicts import deployer
 from infometis_sdk.engine.planning.examine import Examination, Rules, about_object, dry_run, examine
+from infometis_sdk.engine.planning.guards import unsurvivable
 from infometis_sdk.engine.planning.held import held_up
 from infometis_sdk.engine.reading.live import Live
 from infometis_sdk.errors import ClusterError
@@ -123,9 +128,14 @@ def creation(scene: Scene, manifest: Manifest, obj: Object, run: Run) -> PlanIte
         action="create",
         certainty=certainty,
         state="pending",
-        problems=problems,
+        problems=(*problems, *_takes_away(obj, live=live)),
         warnings=warnings,
     )
+
+
+def _takes_away(obj: Object, *, live: Live) -> tuple[str, ...]:
+    why = takes_pods_away(obj, live)
+    return (why,) if why else ()
 
 
 def change(
@@ -143,7 +153,7 @@ def change(
     base = attrs.evolve(
         _item(manifest, obj),
         uid=str(have["metadata"].get("uid", "")),
-        fingerprint=fingerprint(have),
+        fingerprint=what_counts(obj, have),
     )
     problem = _untouchable(manifest, have, ours=mine or adopted)
     if problem:
@@ -162,15 +172,23 @@ def change(
     action = found.action or "update"
     if action == "update" and not mine and not manifest.singleton:
         action = "adopt"
+    payload = found.payload
+    if action == "replace" and rules.autoscaled:
+        payload = with_live_replicas(payload, have)
     return attrs.evolve(
         base,
         action=action,
         state=found.state or "foreign",
-        payload=found.payload,
+        fingerprint=what_counts(payload, have),
+        payload=payload,
         force=found.force,
         changes=found.changes,
         decisions=(*found.decisions, *extra),
-        problems=found.problems,
+        problems=(
+            *found.problems,
+            *unsurvivable(manifest, found.changes, scene.manifests.services),
+            *_takes_away(obj, live=scene.live),
+        ),
         warnings=found.warnings,
         removals=removals,
     )

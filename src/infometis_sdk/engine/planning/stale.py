@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from infometis_sdk.engine.objects.fingerprint import fingerprint
+from infometis_sdk.engine.planning.autoscaling import what_counts
 from infometis_sdk.engine.writing.job import REMOVING
 from infometis_sdk.errors import StalePlanError
 
@@ -33,7 +33,7 @@ def refuse_moved(items: Iterable[PlanItem], live: Live) -> None:
             stale = bool(item.fingerprint) and item.action not in REMOVING
         else:
             stale = item.action == "create" or (
-                bool(item.fingerprint) and fingerprint(have) != item.fingerprint
+                bool(item.fingerprint) and what_counts(item.payload, have) != item.fingerprint
             )
         if stale:
             moved.append(item.ref)

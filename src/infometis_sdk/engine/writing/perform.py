@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from infometis_sdk.engine.objects.fieldset import Path, entries, find_item, proven
-from infometis_sdk.engine.objects.fingerprint import fingerprint
+from infometis_sdk.engine.planning.autoscaling import what_counts
 from infometis_sdk.engine.planning.examine import about_object
 from infometis_sdk.errors import ClusterError, ConflictError, NotFoundError
 from infometis_sdk.model.plan import PlanItem
@@ -145,7 +145,7 @@ def _update(step: _Step, live: Object | None) -> str:
             if proven(step.payload, now, step.manager):
                 # An earlier try got through, only its answer was lost.
                 return ""
-            live = _unmoved(now, live)
+            live = _unmoved(now, live, step.payload)
             continue
         return "; ".join(written.warnings)
     msg = f"it kept moving during {TRIES} tries"
@@ -159,9 +159,9 @@ def _there(live: Object | None) -> Object:
     return live
 
 
-def _unmoved(now: Object, before: Object | None) -> Object:
+def _unmoved(now: Object, before: Object | None, payload: Object) -> Object:
     """Return an object whose resourceVersion moved, if nothing that counts did."""
-    if before is None or fingerprint(now) != fingerprint(before):
+    if before is None or what_counts(payload, now) != what_counts(payload, before):
         msg = "somebody changed it in this moment; plan again"
         raise _MovedError(msg)
     return now
@@ -187,7 +187,7 @@ def _remove(step: _Step, live: Object) -> Object:
             now = _there(step.cluster.get(step.item.ref, step.run))
             if all(not _pointer(now, path) for path in step.item.removals):
                 return now
-            live = _unmoved(now, live)
+            live = _unmoved(now, live, step.payload)
             continue
         return written.object
     msg = f"it kept moving during {TRIES} tries"

@@ -45,14 +45,15 @@ _HOLDERS = ("Namespace", "CustomResourceDefinition")
 def waves(work: Iterable[Work]) -> list[list[Work]]:
     """Group items that may be written side by side, by the rank of their kind.
 
-    Deletions come last and in reverse.
+    Deletions come last and in reverse; those of autoscalers come first.
     """
     found: dict[tuple[int, int], list[Work]] = {}
     for item, payload in work:
         removing = item.action in REMOVING
+        place = -1 if item.ahead else int(removing)
         # Claims that grow come before the workload that mounts them, as claims that are made do.
         rank = delete_rank(item.ref) if removing else apply_rank(item.ref)
-        found.setdefault((int(removing), rank), []).append((item, payload))
+        found.setdefault((place, rank), []).append((item, payload))
     return [found[key] for key in sorted(found)]
 
 
