@@ -23,7 +23,7 @@ from tests.claims import claimed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("DockerDaemon", "MissingDockerError", "docker_daemon", "docker_required")
+__all__ = ("DockerDaemon", "MissingDockerError", "docker_daemon", "docker_required", "printed")
 
 _KEEPER = Path(__file__).with_name("docker_keeper.py")
 _PROGRAMS = ("dockerd", "containerd", "runc", "tini", "ip", "unshare", "setpriv")
@@ -95,6 +95,19 @@ class DockerDaemon:
         answer = json.loads(line) if line else {"error": "its keeper died"}
         if "error" in answer:
             raise MissingDockerError(answer["error"])
+
+
+def printed(container: Any, *argv: str) -> str:
+    """Run a program in a container, and return what it prints, which must be something.
+
+    Docker at times loses all that a short-lived program printed, and says that it ended well:
+    https://github.com/docker/docker-py/issues/2042.
+    """
+    for _ in range(10):
+        done = container.exec_run(list(argv))
+        if done.exit_code or done.output.strip():
+            break
+    return str(done.output.decode())
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import yaml
+from tests.docker_daemon import printed
 
 from infometis_platform_k0s_docker.platform import K0sDockerPlatform
 from infometis_sdk import open_cluster
@@ -89,7 +90,7 @@ def test_a_cluster_grows_and_shrinks(
     assert first.attrs["Config"]["Hostname"] == names[0]
     volumes = {each["Destination"]: each for each in first.attrs["Mounts"]}
     assert volumes["/var/lib/k0s"]["Name"] == "infometis-life-0-data"
-    config = yaml.safe_load(first.exec_run(["cat", "/etc/k0s/k0s.yaml"]).output)
+    config = yaml.safe_load(printed(first, "cat", "/etc/k0s/k0s.yaml"))
     assert config["spec"]["telemetry"] == {"enabled": False}
     labels = {key for key in first.labels if key.startswith("io.infometis.")}
     assert {"io.infometis.cluster", "io.infometis.id", "io.infometis.platform"} <= labels
@@ -215,8 +216,8 @@ def test_images_reach_every_node_without_a_registry(
     platform.load_images([image], Run.within(PATIENCE))
     nodes = [docker.containers.get(f"infometis-life-{number}") for number in range(2)]
     for node in nodes:
-        assert image in node.exec_run(["k0s", "ctr", "images", "ls", "-q"]).output.decode()
-        assert "infometis-" not in node.exec_run(["ls", "/var/lib/k0s"]).output.decode()
+        assert image in printed(node, "k0s", "ctr", "images", "ls", "-q")
+        assert "infometis-" not in printed(node, "ls", "/var/lib/k0s")
 
     other = _small_image(docker, "shop.invalid/db:2")
     [archive] = platform.export_images([other], tmp_path / "bundle", Run.within(PATIENCE))
@@ -226,7 +227,7 @@ def test_images_reach_every_node_without_a_registry(
     assert b"OK" in checked.stdout
     platform.load_images([archive], Run.within(PATIENCE))
     for node in nodes:
-        assert other in node.exec_run(["k0s", "ctr", "images", "ls", "-q"]).output.decode()
+        assert other in printed(node, "k0s", "ctr", "images", "ls", "-q")
 
     whole = archive.read_bytes()
     archive.write_bytes(whole[:-2000] + bytes(2000))

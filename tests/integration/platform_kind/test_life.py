@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.docker_daemon import printed
 from tests.kind_nodes import kind_image, kind_settings, on_dockerd
 from tests.standin.k0s_build import BASE
 
@@ -96,8 +97,8 @@ def test_a_life_on_kind(
         with pytest.raises(PlatformError, match=r"nowhere\.invalid/app:1"):
             load_images(dev, ["nowhere.invalid/app:1"], Run.within(300))
         load_images(dev, [BASE], Run.within(300))
-        listed = client.containers.get("demo-dev-control-plane").exec_run("ctr -n k8s.io images ls")
-        assert BASE.encode() in listed.output
+        node = client.containers.get("demo-dev-control-plane")
+        assert BASE in printed(node, "ctr", "-n", "k8s.io", "images", "ls")
 
         # A dockerd that was restarted, as on a reboot of the machine, brings the cluster back.
         on_dockerd.restart()

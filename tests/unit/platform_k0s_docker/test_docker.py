@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from infometis_platform_k0s_docker import K0sDocker
-from infometis_platform_k0s_docker.engine import open_engine
+from infometis_platform_k0s_docker.engine import Done, open_engine
+from infometis_platform_k0s_docker.nodes import Nodes
+from infometis_platform_k0s_docker.plan import Plan
 from infometis_platform_k0s_docker.platform import K0sDockerPlatform
 from infometis_platform_k0s_docker.preflight import check_docker
 from infometis_platform_k0s_docker.troubles import explained, explaining
@@ -22,7 +24,7 @@ from infometis_sdk.model.run import Run
 from infometis_sdk.ports.platform import PlatformContext
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 # What the genuine ones answer to /version, shortened to what is looked at.
@@ -187,3 +189,27 @@ def test_no_password_of_a_proxy_gets_into_a_message() -> None:
     """Docker repeats the address of its proxy, with the password in it."""
     error = explained("pulling", "proxyconnect tcp: http://me:hunter2@proxy:3128: refused")
     assert "hunter2" not in str(error)
+
+
+class _Losing:
+    """Runs programs in containers and loses what they print, as Docker does at times."""
+
+    def __init__(self, *printed: str) -> None:
+        self.printed = list(printed)
+        self.asked: list[str] = []
+
+    def run_in(self, container: str, argv: Sequence[str], run: Run, seconds: float = 0) -> Done:
+        run.check(f"running for {seconds}")
+        self.asked.append(f"{container}: {' '.join(argv)}")
+        return Done(code=0, stdout=self.printed.pop(0) if self.printed else "", stderr="")
+
+
+def test_a_token_that_docker_lost_is_made_again() -> None:
+    """What ends well without the output that it always has is run again, and not for ever."""
+    plan = Plan(cluster="c", id="1", version="v1.36.3+k0s.2", reference="r", single=False)
+    engine: Any = _Losing("", "\n", "H4sI\n")
+    nodes = Nodes(engine, plan, "127.0.0.1", Run.within(60))
+    assert nodes.printed("c-0", "token", "create") == "H4sI"
+    assert engine.asked == ["c-0: k0s token create"] * 3
+    with pytest.raises(PlatformError, match="k0s token on c-0 printed nothing"):
+        nodes.printed("c-0", "token", "create")

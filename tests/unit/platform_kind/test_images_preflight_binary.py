@@ -63,6 +63,17 @@ def test_one_platform_is_saved_and_imported(tmp_path: Path) -> None:
     assert fed == [b"saved", b"an archive"]
 
 
+def test_what_docker_loses_of_an_output_is_asked_for_again() -> None:
+    """Docker at times loses what a program printed and says that it ended well."""
+    uname = "docker exec demo-control-plane uname"
+    replay = _loading(**{uname: [said(), said(), said("x86_64\n")]})
+    engine = Engine("docker", replay)
+    assert engine.printed(NODE.name, Run.within(60), "uname", "-m") == "x86_64\n"
+    replay.answers[uname] = [said()]
+    assert engine.printed(NODE.name, Run.within(60), "uname", "-m") == ""
+    assert len(replay.ran(uname)) == 8
+
+
 def test_an_older_docker_saves_without_the_flag() -> None:
     """Docker before 28 knows no platform to save, and holds one only."""
     replay = _loading()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ("Nodes",)
 
 _PAUSE = 0.2
+_TRIES = 5
 _CURES = {
     "pre-flight checks failed": (
         "k0s needs cgroup v2; `ignore_preflight: [cgroup]` has it do with v1 while kubelet can"
@@ -146,9 +147,10 @@ class Nodes:
             return
         self._tell("join node", shape.name)
         self._engine.stop(shape.name)
-        token = self.k0s(controller, "token", "create", "--role", "worker", "--expiry", _JOINING)
+        words = ("token", "create", "--role", "worker", "--expiry", _JOINING)
+        token = self.printed(controller, *words)
         try:
-            self._engine.put(shape.name, {TOKEN: token.strip().encode()})
+            self._engine.put(shape.name, {TOKEN: token.encode()})
             self.start(shape)
             while shape.name not in joined(access, self._run):
                 self.check()
@@ -192,6 +194,23 @@ class Nodes:
             msg = f"k0s {words[0]} on {name} ended with code {done.code}"
             raise explained(msg, done.said)
         return done.stdout
+
+    def printed(self, name: str, *words: str) -> str:
+        """Run a verb of k0s that always prints something, until it has printed it.
+
+        Docker at times loses all that a short-lived program printed, and says that it ended well:
+        https://github.com/docker/docker-py/issues/2042.
+        A token that was lost so is known to nobody, and dies by itself.
+
+        Raises:
+            PlatformError: it did not end well, or printed nothing again and again.
+
+        """
+        for _ in range(_TRIES):
+            if text := self.k0s(name, *words).strip():
+                return text
+        msg = f"k0s {words[0]} on {name} printed nothing"
+        raise PlatformError(msg, hint="run this again; Docker lost what it said")
 
     def kubeconfig(self, name: str, server: str, path: Path) -> None:
         """Have the first node print its kubeconfig, and write ours; wait until it can."""

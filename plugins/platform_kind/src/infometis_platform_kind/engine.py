@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ("CLUSTER_LABEL", "Engine", "Node", "provider_of")
 
+_TRIES = 5
 CLUSTER_LABEL = "io.x-k8s.kind.cluster"
 _ROLE_LABEL = "io.x-k8s.kind.role"
 
@@ -140,6 +141,18 @@ class Engine:
         return self._command(
             (self.program, *flags, node, *argv), run, stdin=b"" if stdin is None else stdin
         )
+
+    def printed(self, node: str, run: Run, *argv: str) -> str:
+        """Return what a program in a node prints, which is never nothing where all is well.
+
+        Docker at times loses all that a short-lived program printed, and says that it ended well:
+        https://github.com/docker/docker-py/issues/2042.
+        """
+        for _ in range(_TRIES):
+            done = self.inside(node, run, *argv)
+            if done.stdout.strip() or not done.ok:
+                break
+        return done.stdout
 
     def ask(self, run: Run, *argv: str) -> Done:
         """Run the engine's program.

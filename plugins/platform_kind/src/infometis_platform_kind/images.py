@@ -58,7 +58,7 @@ def load_images(
 
 
 def _architecture(engine: Engine, node: Node, run: Run) -> str:
-    said = engine.inside(node.name, run, "uname", "-m").stdout.strip()
+    said = engine.printed(node.name, run, "uname", "-m").strip()
     return _ARCHITECTURES.get(said, said)
 
 
@@ -85,7 +85,7 @@ def _check_present(engine: Engine, names: Sequence[str], architecture: str, run:
 
 def _save(engine: Engine, image: str, archive: Path, architecture: str, run: Run) -> None:
     archive.unlink(missing_ok=True)
-    platform = ("--platform", f"linux/{architecture}")
+    platform = ("--platform", f"linux/{architecture}") if architecture else ()
     try:
         engine.ask(run, "save", *platform, "--output", str(archive), image)
     except PlatformError as error:
@@ -111,9 +111,8 @@ def _import(engine: Engine, node: Node, archive: Path, image: str, run: Run) -> 
 
 def _snapshotter(engine: Engine, node: Node, run: Run) -> str:
     """Ask containerd in the node how it keeps layers; kind's default where it does not say."""
-    done = engine.inside(node.name, run, "containerd", "config", "dump")
     try:
-        config = tomllib.loads(done.stdout)
+        config = tomllib.loads(engine.printed(node.name, run, "containerd", "config", "dump"))
     except tomllib.TOMLDecodeError:
         config = {}
     for path in _SNAPSHOTTERS:
