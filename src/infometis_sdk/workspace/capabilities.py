@@ -23,7 +23,11 @@ from infometis_sdk.engine.capabilities.probes import (
     judge,
     probe_objects,
 )
-from infometis_sdk.engine.capabilities.requirements import asks_of_the_cluster, unmet
+from infometis_sdk.engine.capabilities.requirements import (
+    asks_of_the_cluster,
+    unencrypted,
+    unmet,
+)
 from infometis_sdk.engine.capacity.quotas import quota_faults
 from infometis_sdk.engine.objects.marks import STACK
 from infometis_sdk.engine.reading.cluster_identity import cluster_uid
@@ -81,7 +85,7 @@ def refuse_what_is_lacking(
     """
     touched = {item.ref.key for item in plan.items}
     chosen = [manifest for manifest in manifests.manifests if manifest.ref.key in touched]
-    if not asks_of_the_cluster(chosen):
+    if not asks_of_the_cluster(chosen) and not stack.environment.policies.encryption:
         return
     facts = read_facts(cluster, run)
     states = {each.name: each.state for each in capabilities(stack, cluster, run, facts=facts)}
@@ -89,6 +93,8 @@ def refuse_what_is_lacking(
     simulated = stack.simulated or facts.simulated
     found = unmet(chosen, facts, states, brought=brought, simulated=simulated)
     faults = [fault for fault in found if fault.level == "error"]
+    if (lack := unencrypted(stack.environment, states)) is not None:
+        faults.append(lack)
     faults += quota_faults(manifests, capacity_of(cluster, manifests, run))
     if faults:
         lines = [f"  - {fault}" for fault in faults]

@@ -26,11 +26,22 @@ def stack(embedded_access: Access, tmp_path: Path, namespace_name: str) -> im.St
 
 
 def _stack(
-    access: Access, tmp_path: Path, name: str, *services: im.Service, storage_class: str = ""
+    access: Access,
+    tmp_path: Path,
+    name: str,
+    *services: im.Service,
+    storage_class: str = "",
+    **policies: str,
 ) -> im.Stack:
     platform = im.Existing(kubeconfig=str(access.kubeconfig), context=access.context)
     values = {each.name: {"storage_class": storage_class} for each in services if storage_class}
-    environment = im.Environment("a", platform=platform, namespace=name, values=values)
+    environment = im.Environment(
+        "a",
+        platform=platform,
+        namespace=name,
+        values=values,
+        policies=im.model.Policies(**policies),  # type: ignore[arg-type]
+    )
     project = im.Project(
         name=name,
         id=name,
@@ -95,3 +106,16 @@ def test_what_the_cluster_lacks_is_refused_before_the_first_write(
     assert "standard" in str(caught.value)
     home = ObjectRef(api_version="v1", kind="Namespace", name=namespace_name)
     assert stack.cluster().get(home, Run.within(300)) is None
+
+
+def test_encryption_that_is_not_proved_is_refused(
+    embedded_access: Access, tmp_path: Path, namespace_name: str
+) -> None:
+    """Where it is required, only what was seen of this cluster counts, or a mesh."""
+    strict = _stack(embedded_access, tmp_path, namespace_name, encryption="required")
+    with pytest.raises(RefusedError, match="it is not proved that this cluster does so"):
+        strict.plan()
+    meshed = _stack(
+        embedded_access, tmp_path, namespace_name, encryption="required", mesh="linkerd"
+    )
+    assert meshed.plan().items

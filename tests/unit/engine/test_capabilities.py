@@ -14,7 +14,12 @@ from infometis_sdk.engine.capabilities.probes import (
     judge,
     probe_objects,
 )
-from infometis_sdk.engine.capabilities.requirements import asks_of_the_cluster, unmet
+from infometis_sdk.engine.capabilities.requirements import (
+    asks_of_the_cluster,
+    unencrypted,
+    unmet,
+)
+from infometis_sdk.model import Environment, Policies
 from infometis_sdk.model.stack import Manifest
 
 FACTS = Facts(nodes=2, architectures=("amd64",), classes={"standard": True, "slow": False})
@@ -141,3 +146,28 @@ def test_probes_ask_for_no_privilege_and_end_by_themselves(name: str) -> None:
         (container,) = pod["containers"]
         assert container["image"] == "mine:1"
         assert container["securityContext"]["capabilities"] == {"drop": ["ALL"]}
+
+
+@pytest.mark.parametrize(
+    ("state", "mesh", "refused"),
+    [
+        ("proved", "", False),
+        ("declared", "", True),
+        ("unknown", "", True),
+        ("absent", "", True),
+        ("absent", "linkerd", False),
+    ],
+)
+def test_required_encryption_wants_a_proof_or_a_mesh(
+    state: str,
+    mesh: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    """What a platform says of itself is no proof; where nothing is required, nothing is refused."""
+    states = {"encrypted_transport": state}
+    strict = Environment("prod", policies=Policies(encryption="required", mesh=mesh))
+    found = unencrypted(strict, states)
+    assert refused == (found is not None)
+    assert unencrypted(Environment("dev"), states) is None
+    if found is not None:
+        assert ("policies.encryption", state) == (found.path, found.found)

@@ -15,9 +15,10 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from infometis_sdk.engine.capabilities.facts import Facts
+    from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.stack import Manifest
 
-__all__ = ("asks_of_the_cluster", "unmet")
+__all__ = ("asks_of_the_cluster", "unencrypted", "unmet")
 
 _HOSTNAME = "kubernetes.io/hostname"
 _ARCHITECTURES = ("kubernetes.io/arch", "beta.kubernetes.io/arch")
@@ -70,6 +71,40 @@ def unmet(
         if not simulated:
             faults += _network(manifest, states)
     return tuple(faults)
+
+
+def unencrypted(environment: Environment, states: Mapping[str, str]) -> Fault | None:
+    """Say why a cluster does not encrypt what the environment wants encrypted.
+
+    What a platform declares of itself is not enough: it must have been seen on this very cluster.
+    A mesh encrypts by itself, whatever the network below it does.
+
+    Args:
+        environment: its policies.
+        states: state of each capability by name.
+
+    Example:
+        >>> from infometis_sdk.model import Environment, Policies
+        >>> strict = Environment("prod", policies=Policies(encryption="required"))
+        >>> unencrypted(strict, {"encrypted_transport": "proved"}) is None
+        True
+        >>> unencrypted(strict, {"encrypted_transport": "declared"}).found
+        'declared'
+
+    """
+    policies = environment.policies
+    state = states.get("encrypted_transport", "unknown")
+    if policies.encryption != "required" or policies.mesh or state == "proved":
+        return None
+    path = "policies.encryption"
+    return Fault(
+        message="traffic between nodes must be encrypted, and it is not proved that this cluster"
+        " does so",
+        origin=environment.sources.get(path, environment.origin),
+        path=path,
+        found=state,
+        legal="a cluster whose nodes all have keys of an encrypting network, or policies.mesh",
+    )
 
 
 def _storage(manifest: Manifest, facts: Facts, brought: Collection[str]) -> Iterator[Fault]:
