@@ -20,8 +20,11 @@ from typing import TYPE_CHECKING
 
 from attrs import evolve, frozen
 
+from infometis_sdk.engine.external_checks import ask_external
+from infometis_sdk.engine.inputs.check_externals import used_externals
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.reading.service_pods import backend
+from infometis_sdk.engine.templates.context import secret_name
 from infometis_sdk.errors import (
     CancelledError,
     ClusterError,
@@ -30,6 +33,7 @@ from infometis_sdk.errors import (
     InfometisError,
     UnreachableError,
 )
+from infometis_sdk.model.external import EXTERNAL
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.stack import ManifestSet
@@ -37,9 +41,10 @@ from infometis_sdk.ports.cluster import Cluster
 from infometis_sdk.ports.pods import PodStreams
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from infometis_sdk.engine.reading.service_pods import Backend
+    from infometis_sdk.model.external import External
     from infometis_sdk.model.service import Check, Endpoint
 
 __all__ = (
@@ -47,7 +52,9 @@ __all__ = (
     "NOT_APPLICABLE",
     "PATIENCE_SECONDS",
     "CheckResult",
+    "check_externals",
     "check_services",
+    "in_lines",
     "run_checks",
 )
 
@@ -59,6 +66,7 @@ PATIENCE_SECONDS = 30.0
 
 ANSWER_SECONDS = 10.0
 _BODY = 1024 * 1024
+_CA = "ca.crt"
 _OK = 200
 
 
@@ -104,15 +112,28 @@ def run_checks(
     results = check_services(
         cluster, manifests, run, simulated=simulated, services=services, patience=patience
     )
+    return in_lines(results)
+
+
+def in_lines(results: Iterable[CheckResult]) -> Mapping[str, str]:
+    """Say in one line a service, or external system, how its checks went.
+
+    Example:
+        >>> in_lines([CheckResult(service="kafka", check="client", result="passed")])
+        {'kafka': '1 passed'}
+
+    """
+    found: dict[str, list[CheckResult]] = {}
+    for each in results:
+        found.setdefault(each.service, []).append(each)
     lines: dict[str, str] = {}
-    for service in dict.fromkeys(r.service for r in results):
-        mine = [r for r in results if r.service == service]
+    for service, mine in found.items():
         bad = [
             f"{r.check} {r.result}: {r.detail}" for r in mine if r.result in {"failed", "not run"}
         ]
         passed = sum(r.result == "passed" for r in mine)
         good = [f"{passed} passed"] if passed else []
-        lines[service] = NOT_APPLICABLE if simulated else "; ".join((*bad, *good))
+        lines[service] = "; ".join((*bad, *good)) or NOT_APPLICABLE
     return lines
 
 
@@ -128,13 +149,59 @@ def check_services(
     """Run the functional checks, check by check; see :func:`run_checks`."""
     names = [name for name in manifests.services if not services or name in services]
     pairs = [(name, check) for name in names for check in manifests.services[name].service.checks]
+    outside = check_externals(
+        cluster, manifests, run, simulated=simulated, services=services, patience=patience
+    )
     if simulated:
-        return tuple(
-            CheckResult(service=name, check=check, result="not applicable", detail="simulated")
-            for name, check in pairs
+        return (
+            *(
+                CheckResult(service=name, check=check, result="not applicable", detail="simulated")
+                for name, check in pairs
+            ),
+            *outside,
         )
     asking = _Asking(cluster=cluster, manifests=manifests, run=run, patience=patience)
-    return tuple(parallel(lambda pair: asking.check(*pair), pairs, run, "checking services"))
+    found = parallel(lambda pair: asking.check(*pair), pairs, run, "checking services")
+    return (*found, *outside)
+
+
+def check_externals(
+    cluster: Cluster,
+    manifests: ManifestSet,
+    run: Run,
+    *,
+    simulated: bool,
+    services: Sequence[str] = (),
+    patience: float = 0.0,
+) -> tuple[CheckResult, ...]:
+    """Ask the external systems of the environment, or those that some services use.
+
+    Their results stand under ``external.NAME``.
+    See :mod:`infometis_sdk.engine.external_checks` for where they are asked from.
+    """
+    declared = manifests.environment.external
+    used = {
+        name
+        for service in services
+        for name in used_externals(manifests.services[service].service.uses)
+    }
+    names = [
+        name
+        for name, external in declared.items()
+        if external.check.enabled and (not services or name in used)
+    ]
+    if simulated:
+        return tuple(
+            CheckResult(
+                service=f"{EXTERNAL}.{name}",
+                check=declared[name].protocol,
+                result="not applicable",
+                detail="simulated",
+            )
+            for name in names
+        )
+    asking = _Asking(cluster=cluster, manifests=manifests, run=run, patience=patience)
+    return tuple(parallel(asking.external, names, run, "checking external systems"))
 
 
 @frozen(kw_only=True)
@@ -179,13 +246,50 @@ class _Asking:
                 return CheckResult(service=service, check=name, result="failed", detail=detail)
             self.run.sleep(1.0, f"checking {service}")
 
+    def external(self, name: str) -> CheckResult:
+        """Ask an external system until it answers or the patience is used up."""
+        external = self.manifests.environment.external[name]
+        made = CheckResult(service=f"{EXTERNAL}.{name}", check=external.protocol, result="passed")
+        until = time.monotonic() + self.patience
+        try:
+            ca = self._ca(name, external)
+        except (_NotRunError, ForbiddenError) as error:
+            return evolve(made, result="not run", detail=str(error).splitlines()[0])
+        while wrong := ask_external(external, ca=ca, seconds=min(5.0, self.run.remaining())):
+            if time.monotonic() >= until or self.run.remaining() <= 1:
+                return evolve(made, result="failed", detail=f"from this machine: {wrong}")
+            self.run.sleep(1.0, f"checking {EXTERNAL}.{name}")
+        return made
+
+    def _ca(self, name: str, external: External) -> str:
+        """Return the certificates that are trusted, from the Secret that services read too."""
+        if external.tls.ca is None and _CA not in external.credentials:
+            return ""
+        secret = secret_name(EXTERNAL, name)
+        space = self.manifests.namespace
+        ref = ObjectRef(api_version="v1", kind="Secret", namespace=space, name=secret)
+        data = (self.cluster.get(ref, self.run) or {}).get("data") or {}
+        try:
+            return base64.b64decode(data[_CA]).decode("ascii")
+        except (KeyError, ValueError) as error:
+            msg = f"Secret/{secret} holds no certificates"
+            raise _NotRunError(msg) from error
+
+    @property
+    def _isolated(self) -> bool:
+        """Whether policies keep the API server's own proxy from the pods; it never is a peer.
+
+        A forwarded port ends on the pod's own loopback, where no policy applies.
+        """
+        return any(manifest.ref.kind == "NetworkPolicy" for manifest in self.manifests.manifests)
+
     def _once(self, service: str, check: Check, endpoint: Endpoint) -> str:
         """Ask once; return what is wrong with the answer."""
         left = evolve(self.run, deadline=min(self.run.deadline, time.monotonic() + ANSWER_SECONDS))
         web = endpoint.protocol in {"http", "https"}
         if not web:
             return self._connects(service, endpoint, left)
-        if check.credential or endpoint.protocol == "https":
+        if check.credential or endpoint.protocol == "https" or self._isolated:
             # NiFi looks at the Host header and at SNI, which the proxy does not let us choose.
             answer = self._through_port(service, check, endpoint, left)
         else:

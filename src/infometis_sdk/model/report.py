@@ -286,6 +286,9 @@ class HealthReport(Report):
                     notes.append(f"  hint: {item.hint}")
                 notes.extend(f"  event: {event}" for event in item.events)
                 notes.extend(f"  log: {line}" for line in item.logs.splitlines())
+        # External systems are asked too, and are no service.
+        others = [name for name in self.checks if name not in self.services]
+        notes.extend(f"{name}: {self.checks[name]}" for name in others)
         return Table(
             title=self.headline(),
             columns=("SERVICE", "VERSION", "STATE", "PODS", "OBJECTS", "CHECKS", "URL"),

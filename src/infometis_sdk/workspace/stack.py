@@ -710,9 +710,13 @@ class Stack:
             ClusterError: the API server does not answer, or not to us.
 
         """
+        from infometis_sdk.engine.checks import check_externals, in_lines
+
         run = run or Run.within(_ASK)
         manifests, cluster = self.render(), self._cluster(run)
         health = self._look(manifests, cluster, (), run)
+        outside = check_externals(cluster, manifests, run, simulated=self._simulated)
+        health = attrs.evolve(health, checks=in_lines(outside))
         return attrs.evolve(health, urls=self.urls(run=run))
 
     def drift(self, *, run: Run | None = None) -> DriftReport:

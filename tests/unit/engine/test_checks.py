@@ -11,6 +11,7 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from infometis_sdk._adapters.kubernetes_api import open_cluster
@@ -18,7 +19,7 @@ from infometis_sdk.engine.checks import check_services, run_checks
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Check, Endpoint, Service
-from infometis_sdk.model.stack import ComposedService, ManifestSet
+from infometis_sdk.model.stack import ComposedService, Manifest, ManifestSet
 from infometis_sdk.ports.platform import Access
 
 if TYPE_CHECKING:
@@ -152,3 +153,19 @@ def test_services_in_one_line(tmp_path: Path) -> None:
     with api(tmp_path, answers) as (cluster, _):
         lines = run_checks(cluster, checks, Run.within(30), simulated=False, patience=0)
     assert lines == {"app": "c failed: HTTP 404, expected 200; 2 passed"}
+
+
+def test_isolated_pods_are_asked_through_a_forwarded_port(tmp_path: Path) -> None:
+    """Policies keep the API server's proxy out, so it is not asked where there are policies."""
+    policy = {
+        "apiVersion": "networking.k8s.io/v1",
+        "kind": "NetworkPolicy",
+        "metadata": {"name": "p", "namespace": "n"},
+    }
+    closed = attrs.evolve(
+        stack(health=Check(endpoint="web", path="/health")), manifests=[Manifest(object=policy)]
+    )
+    with api(tmp_path, {f"{PROXY}/health": (200, "ok")}) as (cluster, asked):
+        (found,) = check_services(cluster, closed, Run.within(30), simulated=False, patience=0)
+    assert found.result != "passed"
+    assert not [path for path in asked if path.startswith(PROXY)]
