@@ -246,6 +246,7 @@ class Service:
         files: file name to text, below ``files/``.
         manifests: raw Kubernetes objects, kept as they are (their namespaces too).
         origin: the descriptor's file.
+        origins: where each of the manifests stands; shorter where they were made in code.
         lines: line of each path in the descriptor, for error messages.
 
     Example:
@@ -276,6 +277,9 @@ class Service:
         default=(), converter=tuple[Mapping[str, Any], ...], repr=False
     )
     origin: Origin = Origin()
+    origins: tuple[Origin, ...] = field(
+        default=(), converter=tuple[Origin, ...], repr=False, eq=False
+    )
     lines: Mapping[str, int] = field(factory=dict, repr=False, eq=False)
 
     @classmethod

@@ -147,13 +147,15 @@ def service_from_files(files: Files, place: str) -> LoadedService:
     service, broken = _descriptor(document, origin, faults)
     if service is None:
         return LoadedService(service=None, faults=tuple(faults))
+    manifests = list(_manifests(files, place, faults))
     service = attrs.evolve(
         service,
         origin=origin,
+        origins=(where for where, _ in manifests),
         lines=document.lines,
         templates=dict(_texts(files, "templates", place, faults)),
         files=dict(_texts(files, "files", place, faults)),
-        manifests=tuple(_manifests(files, place, faults)),
+        manifests=(obj for _, obj in manifests),
     )
     faults += without_consequences(faults, faults_of(service))
     return LoadedService(service=service, faults=tuple(faults), broken=broken)
@@ -221,7 +223,9 @@ def _texts(files: Files, folder: str, place: str, faults: list[Fault]) -> Iterat
         yield name, text
 
 
-def _manifests(files: Files, place: str, faults: list[Fault]) -> Iterator[Mapping[str, Any]]:
+def _manifests(
+    files: Files, place: str, faults: list[Fault]
+) -> Iterator[tuple[Origin, Mapping[str, Any]]]:
     met: dict[tuple[str, ...], str] = {}
     for path, data in files.content.items():
         if not path.startswith("manifests/"):
@@ -250,7 +254,7 @@ def _manifests(files: Files, place: str, faults: list[Fault]) -> Iterator[Mappin
                     faults.append(
                         Fault(message=message, origin=origin, legal=legal, level="warning")
                     )
-                yield obj
+                yield origin, obj
 
 
 def _objects(data: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever a document holds

@@ -6,6 +6,9 @@ import pytest
 from attrs import frozen
 
 from infometis_sdk.engine.compose import compose
+from infometis_sdk.engine.core.digest import stack_digest
+from infometis_sdk.engine.render import render
+from infometis_sdk.engine.validate import validate
 from infometis_sdk.errors import ProjectError
 from infometis_sdk.model import Border, Environment, Origin, Parameter, Project, SecretRef, Service
 from infometis_sdk.model.service import ServiceSource
@@ -129,7 +132,55 @@ def test_a_service_is_what_its_directory_holds(demo: Project) -> None:
     assert [m["metadata"]["name"] for m in web.manifests] == ["raw", "two"]
     assert web.manifests[0]["metadata"]["namespace"] == "elsewhere"
     assert str(web.origin) == "services/web/service.yaml:1"
+    file = "services/web/manifests/crd.yaml"
+    assert [str(where) for where in web.origins] == [f"{file}:1", f"{file}:6"]
     assert web.lines["parameters.replicas.default"] == 9
+
+
+def test_faults_of_raw_manifests_name_their_file_and_line(tmp_path: Path) -> None:
+    """What is wrong with a raw manifest is told where it stands, not where the descriptor does."""
+    project = """
+    === infometis.yaml
+    format: infometis.io/project/v1
+    name: demo
+    services: {raw: {}}
+    === services/raw/service.yaml
+    format: infometis.io/service/v1
+    name: raw
+    === services/raw/manifests/all.yaml
+    apiVersion: v1
+    kind: ConfigMap
+    metadata: {name: fine}
+    ---
+    apiVersion: v1
+    kind: Pod
+    metadata: {name: bad}
+    spec: {containers: [{name: a, image: "example/a:latest"}]}
+    """
+    write(tmp_path, project)
+    stack = compose(load_project(tmp_path, sources={}, platforms={}), Environment("dev"))
+    (fault,) = (f for f in validate(render(stack)) if "latest" in str(f))
+    assert str(fault.origin) == "services/raw/manifests/all.yaml:5"
+
+
+def test_the_core_does_not_depend_on_where_manifests_stand(tmp_path: Path) -> None:
+    """The same manifests from other files are the same core."""
+    head = """
+    === infometis.yaml
+    format: infometis.io/project/v1
+    name: demo
+    services: {raw: {}}
+    === services/raw/service.yaml
+    format: infometis.io/service/v1
+    name: raw
+    """
+    body = "{apiVersion: v1, kind: ConfigMap, metadata: {name: fine}}"
+    digests = set()
+    for file, above in (("a.yaml", ""), ("b.yaml", "#\n")):
+        root = write(tmp_path / file, f"{head}=== services/raw/manifests/{file}\n{above}{body}")
+        stack = compose(load_project(root, sources={}, platforms={}), Environment("dev"))
+        digests.add(stack_digest(stack).digest)
+    assert len(digests) == 1
 
 
 def test_every_value_knows_its_file_and_line(demo: Project) -> None:

@@ -91,6 +91,7 @@ def _bare(service: Service) -> Service:
         lines={},
         manifests=(),
         origin=Origin(),
+        origins=(),
         parameters={},
         templates={},
     )

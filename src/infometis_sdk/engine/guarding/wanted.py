@@ -110,7 +110,9 @@ class Wanted:
 
 def _bare(composed: ComposedService) -> ComposedService:
     """Return a service with its values, and without what was rendered long ago."""
-    bare = attrs.evolve(composed.service, templates={}, files={}, manifests=(), lines={})
+    bare = attrs.evolve(
+        composed.service, templates={}, files={}, manifests=(), origins=(), lines={}
+    )
     return attrs.evolve(composed, service=bare, history={})
 
 

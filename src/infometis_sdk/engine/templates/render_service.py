@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain, repeat
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -98,8 +99,9 @@ def render_service(
     for name in sorted(service.files):
         scope.file(name)
     faults += scope.faults
-    for number, manifest in enumerate(service.manifests, 1):
-        origin = service.origin if service.origin.file else Origin(layer="base")
+    unknown = service.origin if service.origin.file else Origin(layer="base")
+    places = chain(service.origins, repeat(unknown))
+    for number, (manifest, origin) in enumerate(zip(service.manifests, places, strict=False), 1):
         items = manifest.get("items") if str(manifest.get("kind", "")).endswith("List") else None
         for item in items if isinstance(items, Sequence) else (manifest,):
             path = f"manifests[{number}]"
