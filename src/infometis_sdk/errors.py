@@ -41,8 +41,8 @@
     ├── DeadlineError                   5   the time for the whole verb is used up
     └── CancelledError                  130 the caller's token stopped the verb at a safe point
 
-Exit codes 6 (drift found), 7 (the audit was tampered with) and 8 (two environments are not the same,
-or one is worse) belong to results, not to errors.
+Exit codes 6 (drift found), 7 (the audit was tampered with)
+and 8 (two environments are not the same, or one is worse) belong to results, not to errors.
 Messages start in lower case, have no full stop, and name the thing and the value;
 ``hint`` says what to do about it.
 """
