@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 from infometis_border_traefik import Traefik
 from infometis_border_traefik.border import TraefikBorder
 from infometis_sdk.engine.border.routes import routes_of, with_members
-from infometis_sdk.model import Border, Endpoint, Environment, Parameter, Service
+from infometis_sdk.model import (
+    Acme,
+    Auth,
+    Border,
+    BorderTls,
+    Endpoint,
+    Environment,
+    Parameter,
+    SecretRef,
+    Service,
+)
 from infometis_sdk.model.service import Credential, SensitiveOperation
 from infometis_sdk.ports.border import Scene
 
@@ -17,6 +27,14 @@ if TYPE_CHECKING:
     from infometis_sdk.ports.border import BorderManifests
 
 HOME = "shop-dev"
+REF = SecretRef.parse("env:X")
+AUTH = {
+    "staff": Auth(type="basic", users={"ada": REF}),
+    "portal": Auth(type="forward", address="http://portal:4180/", response_headers=["X-User"]),
+    "badge": Auth(type="mtls", ca=REF),
+    "chief": Auth(type="mtls", ca=REF, names=["alice"]),
+}
+ACME = BorderTls(source="acme", acme=Acme(email="a@example.com"))
 SERVICES = {
     service.name: service
     for service in (
@@ -101,3 +119,19 @@ def objects(made: BorderManifests, kind: str) -> dict[str, Any]:
 def spec(made: BorderManifests, kind: str, name: str) -> Any:
     """Return the spec of one object."""
     return objects(made, kind)[name]["spec"]
+
+
+def through(router: dict[str, Any]) -> list[str]:
+    """Return the names of a router's middlewares."""
+    return [each["name"] for each in router.get("middlewares", [])]
+
+
+def pods(made: Any, kind: str = "Deployment", name: str = f"{HOME}-border/border-traefik") -> Any:
+    """Return the spec of Traefik's pods."""
+    return spec(made, kind, name)["template"]["spec"]
+
+
+def arguments(made: Any, **where: str) -> list[str]:
+    """Return what Traefik is told when it starts."""
+    found: list[str] = pods(made, **where)["containers"][0]["args"]
+    return found

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from infometis_border_traefik.egress import egress, egress_peer
+from infometis_border_traefik.faults import scene_faults
 from infometis_border_traefik.install.install import installation
 from infometis_border_traefik.layout import layout_of
 from infometis_border_traefik.routing.route import routing_of
 from infometis_border_traefik.routing.tls import certificate_objects, secrets
+from infometis_border_traefik.writers.file import mounted_secrets, routes_object
 from infometis_border_traefik.writers.resources import resources
 from infometis_sdk.model.environment import Peer
 from infometis_sdk.ports.border import FEATURES, BorderAdapter, BorderManifests, Scene
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.fault import Fault
 
 __all__ = ("TraefikBorder",)
 
@@ -20,18 +26,27 @@ class TraefikBorder(BorderAdapter):
 
     @property
     def features(self) -> frozenset[str]:
-        """What Traefik can do: all but egress."""
-        return frozenset(FEATURES) - {"egress"}
+        """What Traefik can do: all of it."""
+        return frozenset(FEATURES)
 
     def render(self, scene: Scene) -> BorderManifests:
         """Return everything that publishes the routes of a scene."""
         layout = layout_of(scene)
         routing = routing_of(scene, layout)
-        made = tuple(secrets(scene))
         objects: list[dict[str, Any]] = []
         if layout.installed:
-            objects += installation(scene, layout, tuple(secret.name for secret in made))
+            objects += installation(scene, layout, mounted_secrets(routing))
         objects += certificate_objects(scene)
-        objects += resources(routing, layout, scene.settings.ingress_class)
+        if layout.reads_files:
+            objects.append(routes_object(routing, layout.home))
+        else:
+            objects += resources(routing, layout, scene.settings.ingress_class)
+        objects += egress(scene)
         peer = Peer(namespace=layout.namespace, pods=layout.selector)
-        return BorderManifests(objects=objects, secrets=made, peers=[peer])
+        return BorderManifests(
+            objects=objects, secrets=secrets(scene), peers=[peer], egress=egress_peer(scene)
+        )
+
+    def faults(self, scene: Scene) -> tuple[Fault, ...]:
+        """Return what Traefik cannot do, or only in a way that nobody wants."""
+        return tuple(scene_faults(scene))

@@ -16,6 +16,7 @@ __all__ = (
     "EGRESS",
     "INGRESS_CLASS_CONTROLLER",
     "RESOLVER",
+    "ROUTES",
     "auth_object",
     "route_objects",
 )
@@ -31,6 +32,9 @@ CERTIFICATE = "border-tls"
 
 ACME_AUTHORITY = "border-acme-ca"
 """Secret with the authorities of an ACME server of one's own."""
+
+ROUTES = "border-routes"
+"""ConfigMap with the routes, where they are read from a file."""
 
 RESOLVER = "acme"
 INGRESS_CLASS_CONTROLLER = "traefik.io/ingress-controller"

@@ -12,7 +12,7 @@ from infometis_border_traefik.install.workload import workload
 from infometis_border_traefik.names import INGRESS_CLASS_CONTROLLER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from infometis_border_traefik.layout import Layout
     from infometis_sdk.ports.border import Scene
@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 __all__ = ("installation",)
 
 
-def installation(
-    scene: Scene, layout: Layout, mounted: tuple[str, ...]
-) -> Iterator[dict[str, Any]]:
+def installation(scene: Scene, layout: Layout, mounted: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the objects.
 
     Definitions and classes belong to the cluster, so guests of a cluster bring none.

@@ -26,12 +26,19 @@ if TYPE_CHECKING:
     from infometis_sdk.model.border import Acme
     from infometis_sdk.ports.border import Scene
 
-__all__ = ("ACCEPT_SECONDS", "ACME_CA", "ROUTES_FILE", "SECRETS", "arguments", "hardening", "quiet")
+__all__ = (
+    "ACME_CA",
+    "ROUTES_FILE",
+    "SECRETS",
+    "arguments",
+    "draining",
+    "quiet",
+)
 
 ROUTES_FILE = "/etc/traefik/routes/routes.yaml"
 SECRETS = "/etc/traefik/secrets"
 ACME_CA = "/etc/traefik/acme-ca/ca.crt"
-ACCEPT_SECONDS = 10
+_ACCEPT_SECONDS = 10
 """So long a pod that was told to stop takes requests, until nobody sends it any more."""
 
 
@@ -93,7 +100,7 @@ def _access_log() -> Iterator[str]:
     yield "--accesslog.fields.queryparameters.defaultmode=drop"
 
 
-def hardening(point: str, allowed: tuple[str, ...] = ()) -> Iterator[str]:
+def _hardening(point: str, allowed: tuple[str, ...]) -> Iterator[str]:
     """Yield what keeps requests from being read otherwise by Traefik than by a service."""
     for word in ENCODED:
         option = f"allowencoded{word.replace('-', '')}"
@@ -103,11 +110,16 @@ def hardening(point: str, allowed: tuple[str, ...] = ()) -> Iterator[str]:
     yield f"{point}.http.aliasheadersstrategy=delete"
 
 
+def draining(point: str) -> Iterator[str]:
+    """Yield what lets requests end well when a pod is told to stop."""
+    yield f"{point}.transport.lifecycle.requestacceptgracetimeout={_ACCEPT_SECONDS}s"
+    yield f"{point}.transport.lifecycle.gracetimeout=30s"
+
+
 def _entry_point(listener: Listener, settings: Traefik) -> Iterator[str]:
     point = f"--entrypoints.{listener.name}"
     yield f"{point}.address=:{listener.port}/tcp"
-    yield f"{point}.transport.lifecycle.requestacceptgracetimeout={ACCEPT_SECONDS}s"
-    yield f"{point}.transport.lifecycle.gracetimeout=30s"
+    yield from draining(point)
     if settings.trusted_proxies and settings.proxy_protocol:
         yield f"{point}.proxyprotocol.trustedips={','.join(settings.trusted_proxies)}"
     if not listener.http:
@@ -118,7 +130,7 @@ def _entry_point(listener: Listener, settings: Traefik) -> Iterator[str]:
         # Without it a route that forgot its TLS would answer in plain text on this port.
         yield f"{point}.http.tls=true"
     yield f"{point}.http.maxheaderbytes=65536"
-    yield from hardening(point, settings.encoded_characters)
+    yield from _hardening(point, settings.encoded_characters)
 
 
 def _resource_provider(layout: Layout, settings: Traefik) -> Iterator[str]:

@@ -7,25 +7,22 @@ from typing import TYPE_CHECKING, Any
 from infometis_border_traefik.install.pods import container, probes, security, volume
 from infometis_border_traefik.install.static import ACME_CA, ROUTES_FILE, SECRETS, arguments
 from infometis_border_traefik.layout import METRICS_PORT, STATUS_PORT
-from infometis_border_traefik.names import ACME_AUTHORITY, BORDER
+from infometis_border_traefik.names import ACME_AUTHORITY, BORDER, ROUTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from infometis_border_traefik.layout import Layout
     from infometis_border_traefik.settings import Traefik
     from infometis_sdk.ports.border import Scene
 
-__all__ = ("CERTIFICATES", "ROUTES", "pod_labels", "workload")
+__all__ = ("workload",)
 
-ROUTES = "border-routes"
-"""ConfigMap with the routes, where they are read from a file."""
-
-CERTIFICATES = "border-acme"
+_CERTIFICATES = "border-acme"
 """Volume claim with the certificates of ACME."""
 
 
-def workload(scene: Scene, layout: Layout, mounted: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def workload(scene: Scene, layout: Layout, mounted: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Yield the pods' template in its Deployment or DaemonSet, its disruption budget and volume.
 
     Args:
@@ -62,7 +59,7 @@ def workload(scene: Scene, layout: Layout, mounted: tuple[str, ...]) -> Iterator
         yield _claim(settings, layout)
 
 
-def pod_labels(scene: Scene, layout: Layout) -> dict[str, str]:
+def _pod_labels(scene: Scene, layout: Layout) -> dict[str, str]:
     """Return the labels of the pods: who they are, and of which environment."""
     return {
         **layout.selector,
@@ -71,7 +68,7 @@ def pod_labels(scene: Scene, layout: Layout) -> dict[str, str]:
     }
 
 
-def _template(scene: Scene, layout: Layout, mounted: tuple[str, ...]) -> dict[str, Any]:
+def _template(scene: Scene, layout: Layout, mounted: Sequence[str]) -> dict[str, Any]:
     settings: Traefik = scene.settings
     pairs = list(_volumes(scene, layout, mounted))
     resources = {"requests": dict(settings.requests), "limits": dict(settings.limits)}
@@ -98,7 +95,7 @@ def _template(scene: Scene, layout: Layout, mounted: tuple[str, ...]) -> dict[st
                 "labelSelector": {"matchLabels": dict(layout.selector)},
             }
         ]
-    return {"metadata": {"labels": pod_labels(scene, layout)}, "spec": spec}
+    return {"metadata": {"labels": _pod_labels(scene, layout)}, "spec": spec}
 
 
 def _ports(layout: Layout) -> list[dict[str, Any]]:
@@ -114,13 +111,13 @@ def _ports(layout: Layout) -> list[dict[str, Any]]:
 
 
 def _volumes(
-    scene: Scene, layout: Layout, mounted: tuple[str, ...]
+    scene: Scene, layout: Layout, mounted: Sequence[str]
 ) -> Iterator[tuple[dict[str, Any], dict[str, Any]]]:
     # Bodies of requests that a limit makes Traefik hold.
     yield volume("tmp", "/tmp", {"emptyDir": {"sizeLimit": "1Gi"}}, writable=True)  # noqa: S108 - in the container
     acme = scene.border.tls.acme
     if acme is not None:
-        claim = {"persistentVolumeClaim": {"claimName": CERTIFICATES}}
+        claim = {"persistentVolumeClaim": {"claimName": _CERTIFICATES}}
         yield volume("data", "/data", claim, writable=True)
         if acme.ca is not None:
             source = {"secret": {"secretName": ACME_AUTHORITY}}
@@ -142,6 +139,6 @@ def _claim(settings: Traefik, layout: Layout) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": CERTIFICATES, "namespace": layout.namespace},
+        "metadata": {"name": _CERTIFICATES, "namespace": layout.namespace},
         "spec": spec,
     }
