@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from infometis_border_traefik.install.pods import container, probes, security, volume
-from infometis_border_traefik.install.static import draining, quiet
-from infometis_border_traefik.layout import METRICS_PORT, STATUS_PORT
+from infometis_border_traefik.install.static import draining, entry_point, quiet
+from infometis_border_traefik.layout import METRICS_PORT, STATUS, STATUS_PORT
 from infometis_border_traefik.names import EGRESS
 from infometis_border_traefik.writers.file import as_text
 from infometis_sdk.model.environment import Peer
@@ -129,18 +129,18 @@ def _deployment(scene: Scene) -> dict[str, Any]:
     settings: Traefik = scene.settings
     arguments = [
         *quiet(settings.log_level),
-        f"--entrypoints.traefik.address=:{STATUS_PORT}/tcp",
-        f"--entrypoints.metrics.address=:{METRICS_PORT}/tcp",
+        *entry_point(STATUS, f":{STATUS_PORT}"),
+        *entry_point("metrics", f":{METRICS_PORT}"),
         "--ping=true",
         "--metrics.prometheus=true",
         "--metrics.prometheus.entrypoint=metrics",
         f"--providers.file.filename={_FOLDER}/routes.yaml",
-        "--providers.file.watch=true",
+        "--providers.file.watch=false",
     ]
     ports = [{"name": "traefik", "containerPort": STATUS_PORT}]
     ports.append({"name": "metrics", "containerPort": METRICS_PORT})
     for number, (point, _) in enumerate(_points(scene.egress)):
-        arguments.append(f"--entrypoints.{point}.address=:{_FIRST_PORT + number}/tcp")
+        arguments += entry_point(point, f":{_FIRST_PORT + number}")
         arguments += draining(f"--entrypoints.{point}")
         arguments.append(f"--entrypoints.{point}.forwardedheaders.notappendxforwardedfor=true")
         ports.append({"name": point, "containerPort": _FIRST_PORT + number})

@@ -17,6 +17,7 @@ __all__ = (
     "CHECK_PORT",
     "METRICS_PORT",
     "NODE_PORTS",
+    "STATUS",
     "STATUS_PORT",
     "TCP_OFFSET",
     "WEB",
@@ -28,6 +29,9 @@ __all__ = (
 )
 
 WEB, WEBSECURE = "web", "websecure"
+STATUS = "traefik"
+"""Entry point on which the kubelet asks whether Traefik is ready."""
+
 STATUS_PORT = 8080
 CHECK_PORT = 8081
 METRICS_PORT = 9100

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from infometis_border_traefik.layout import (
     CHECK_PORT,
     METRICS_PORT,
+    STATUS,
     STATUS_PORT,
     WEB,
 )
@@ -32,6 +33,7 @@ __all__ = (
     "SECRETS",
     "arguments",
     "draining",
+    "entry_point",
     "quiet",
 )
 
@@ -47,8 +49,8 @@ def arguments(scene: Scene, layout: Layout) -> list[str]:
     settings: Traefik = scene.settings
     made = [
         *quiet(settings.log_level),
-        f"--entrypoints.traefik.address=:{STATUS_PORT}/tcp",
-        f"--entrypoints.metrics.address=:{METRICS_PORT}/tcp",
+        *entry_point(STATUS, f":{STATUS_PORT}"),
+        *entry_point("metrics", f":{METRICS_PORT}"),
         *_self_service(),
         "--ping=true",
         "--ping.entrypoint=traefik",
@@ -60,7 +62,7 @@ def arguments(scene: Scene, layout: Layout) -> list[str]:
         "--core.stricttlsoptions=true",
     ]
     for listener in layout.listeners:
-        made += _entry_point(listener, settings)
+        made += _published(listener, settings)
     made += _file_provider() if layout.reads_files else _resource_provider(layout, settings)
     if scene.border.tls.acme is not None:
         made += _acme(scene.border.tls.acme)
@@ -81,7 +83,7 @@ def _self_service() -> list[str]:
     """Return the entry point on which Traefik asks itself: on the loopback interface."""
     point = f"--entrypoints.{CHECK}"
     return [
-        f"{point}.address=127.0.0.1:{CHECK_PORT}/tcp",
+        *entry_point(CHECK, f"127.0.0.1:{CHECK_PORT}"),
         # The question carries what the certificate says in such a header.
         f"{point}.forwardedheaders.trustedips=127.0.0.1/32",
         f"{point}.observability.accesslogs=false",
@@ -106,8 +108,6 @@ def _hardening(point: str, allowed: tuple[str, ...]) -> Iterator[str]:
         option = f"allowencoded{word.replace('-', '')}"
         yield f"{point}.http.encodedcharacters.{option}={str(word in allowed).lower()}"
     yield f"{point}.http.sanitizepath=true"
-    # ``X_Forwarded_For`` is ``X-Forwarded-For`` to some services.
-    yield f"{point}.http.aliasheadersstrategy=delete"
 
 
 def draining(point: str) -> Iterator[str]:
@@ -116,9 +116,18 @@ def draining(point: str) -> Iterator[str]:
     yield f"{point}.transport.lifecycle.gracetimeout=30s"
 
 
-def _entry_point(listener: Listener, settings: Traefik) -> Iterator[str]:
+def entry_point(name: str, address: str) -> list[str]:
+    """Return what holds for every entry point.
+
+    ``X_Forwarded_For`` is ``X-Forwarded-For`` to some services, so such headers are taken off.
+    """
+    point = f"--entrypoints.{name}"
+    return [f"{point}.address={address}/tcp", f"{point}.http.aliasheadersstrategy=delete"]
+
+
+def _published(listener: Listener, settings: Traefik) -> Iterator[str]:
     point = f"--entrypoints.{listener.name}"
-    yield f"{point}.address=:{listener.port}/tcp"
+    yield from entry_point(listener.name, f":{listener.port}")
     yield from draining(point)
     if settings.trusted_proxies and settings.proxy_protocol:
         yield f"{point}.proxyprotocol.trustedips={','.join(settings.trusted_proxies)}"
@@ -153,7 +162,8 @@ def _resource_provider(layout: Layout, settings: Traefik) -> Iterator[str]:
 
 def _file_provider() -> Iterator[str]:
     yield f"--providers.file.filename={ROUTES_FILE}"
-    yield "--providers.file.watch=true"
+    # Another file brings other pods, whose names for it carry its digest; nothing to watch for.
+    yield "--providers.file.watch=false"
 
 
 def _acme(acme: Acme) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from infometis_border_traefik.layout import STATUS
 from infometis_border_traefik.names import route_objects
 from infometis_border_traefik.routing.auth import checks, demanded_by_host
 from infometis_border_traefik.routing.http import http_route, redirects
@@ -22,10 +23,7 @@ if TYPE_CHECKING:
     from infometis_border_traefik.routing.values import Middleware, TcpRoute, Transport
     from infometis_sdk.ports.border import Scene
 
-__all__ = ("READY_PATH", "STATUS", "routing_of")
-
-STATUS = "traefik"
-"""Entry point on which the kubelet asks whether Traefik is ready."""
+__all__ = ("READY_PATH", "routing_of")
 
 READY_PATH = "/ready"
 
