@@ -125,3 +125,23 @@ def test_an_existing_traefik_gets_routes_only() -> None:
     assert {"IngressRoute", "Middleware", "TLSOption"} == kinds
     assert "default" not in objects(made, "TLSOption")
     assert spec(made, "IngressRoute", "web-http")["ingressClassName"] == "traefik"
+
+
+def test_a_class_is_named_where_two_could_take_a_route() -> None:
+    """Ours unless said otherwise; none for an existing Traefik, whose class its owner knows."""
+    existing = Traefik(use_existing=True, namespace="kube-system")
+    assert "ingressClassName" not in spec(rendered(settings=existing), "IngressRoute", "web-http")
+    assert list(objects(rendered(), "IngressClass")) == ["infometis"]
+    named = rendered(settings=Traefik(ingress_class="edge"))
+    assert list(objects(named, "IngressClass")) == ["edge"]
+    assert "--providers.kubernetescrd.ingressclass=edge" in arguments(named)
+
+
+def test_metrics_and_logs_name_the_stack_and_hold_no_secret() -> None:
+    """Refusals are counted by route and code; no header and no query is written down."""
+    told = arguments(rendered())
+    assert "--metrics.prometheus.addrouterslabels=true" in told
+    assert "--accesslog.fields.headers.defaultmode=drop" in told
+    assert "--accesslog.fields.queryparameters.defaultmode=drop" in told
+    kept = [word for word in told if word.endswith("=keep") and ".headers." in word]
+    assert kept == ["--accesslog.fields.headers.names.User-Agent=keep"]

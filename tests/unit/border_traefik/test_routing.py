@@ -201,6 +201,15 @@ def test_http_is_sent_to_https(given: dict[str, Any], expected: dict[str, Any]) 
     assert router["priority"] < 1000
 
 
+def test_encrypted_connections_on_a_port_of_their_own_are_still_known_by_name() -> None:
+    """The certificate holds their host, and clients are told that host."""
+    made = rendered("kafka", routes={"kafka.out": RouteSettings(port=9094)})
+    found = spec(made, "IngressRouteTCP", "kafka-out")
+    assert found["entryPoints"] == ["tcp-9094"]
+    assert found["routes"][0]["match"] == "HostSNI(`kafka.localhost`)"
+    assert "kafka.localhost" in made.secrets[0].hosts
+
+
 def test_names_of_objects_do_not_collide() -> None:
     """``a.b-c`` and ``a-b.c`` are two routes."""
     names = route_objects(["a.b-c", "a-b.c", "d.e"])

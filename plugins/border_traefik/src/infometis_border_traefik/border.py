@@ -40,7 +40,7 @@ class TraefikBorder(BorderAdapter):
         if layout.reads_files:
             objects.append(routes_object(routing, layout.home))
         else:
-            objects += resources(routing, layout, scene.settings.ingress_class)
+            objects += resources(routing, layout)
         objects += egress(scene)
         peer = Peer(namespace=layout.namespace, pods=layout.selector)
         return BorderManifests(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
-from infometis_border_traefik.names import BORDER
+from infometis_border_traefik.names import BORDER, INGRESS_CLASS
 
 if TYPE_CHECKING:
     from infometis_border_traefik.settings import Traefik
@@ -80,6 +80,7 @@ class Layout:
         per_node: one pod on each node, instead of replicas.
         listeners: what is published, HTTP first.
         http, https: names of the entry points.
+        ingress_class: what routes name; empty for nothing.
         selector: labels that tell Traefik's pods from all others.
 
     """
@@ -93,6 +94,7 @@ class Layout:
     listeners: tuple[Listener, ...] = field(default=(), converter=tuple[Listener, ...])
     http: str = WEB
     https: str = WEBSECURE
+    ingress_class: str = ""
     selector: Mapping[str, str] = field(factory=dict)
 
     @property
@@ -125,7 +127,12 @@ def layout_of(scene: Scene) -> Layout:
         http, https = (*settings.entry_points, WEB, WEBSECURE)[:2]
         namespace = settings.namespace
         return Layout(
-            home=scene.namespace, namespace=namespace, installed=False, http=http, https=https
+            home=scene.namespace,
+            namespace=namespace,
+            installed=False,
+            http=http,
+            https=https,
+            ingress_class=settings.ingress_class,
         )
     reads_files = settings.configuration == "file"
     together = scene.mode == "shared" or reads_files or (acme is not None and acme.ca is not None)
@@ -139,6 +146,7 @@ def layout_of(scene: Scene) -> Layout:
         per_node=published == "host-ports" and acme is None,
         listeners=_listeners(scene, published),
         selector=selector,
+        ingress_class=settings.ingress_class or INGRESS_CLASS,
     )
 
 

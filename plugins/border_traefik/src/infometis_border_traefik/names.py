@@ -14,6 +14,7 @@ __all__ = (
     "BORDER",
     "CERTIFICATE",
     "EGRESS",
+    "INGRESS_CLASS",
     "INGRESS_CLASS_CONTROLLER",
     "RESOLVER",
     "ROUTES",
@@ -37,6 +38,7 @@ ROUTES = "border-routes"
 """ConfigMap with the routes, where they are read from a file."""
 
 RESOLVER = "acme"
+INGRESS_CLASS = "infometis"
 INGRESS_CLASS_CONTROLLER = "traefik.io/ingress-controller"
 
 

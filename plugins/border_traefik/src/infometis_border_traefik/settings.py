@@ -26,7 +26,8 @@ class Traefik:
         use_existing: the cluster already runs Traefik, which takes the routes; nothing is
             installed.
         namespace: where that Traefik runs.
-        ingress_class: what routes name so that only the right Traefik takes them; empty for none.
+        ingress_class: what routes name so that only the right Traefik takes them; when empty
+            ``infometis``, or none for an existing Traefik.
         entry_points: for ``use_existing``: its entry points for HTTP and HTTPS.
         trusted_proxies: CIDR ranges of proxies in front, whose ``X-Forwarded-`` headers count.
         proxy_protocol: those proxies speak the PROXY protocol.
@@ -49,7 +50,7 @@ class Traefik:
     configuration: str = "crd"
     use_existing: bool = False
     namespace: str = ""
-    ingress_class: str = "infometis"
+    ingress_class: str = ""
     entry_points: tuple[str, ...] = field(default=("web", "websecure"), converter=tuple[str, ...])
     trusted_proxies: tuple[str, ...] = field(default=(), converter=tuple[str, ...])
     proxy_protocol: bool = False

@@ -76,7 +76,9 @@ def _route(name: str, service: Service, border: Border, label: str) -> Route:
         backend=endpoint.service or service.name,
         port=endpoint.port,
         endpoint=endpoint,
-        host=settings.host or ("" if settings.port else f"{label}.{border.domain}"),
+        # Only plain TCP has no name to tell it by.
+        host=settings.host
+        or ("" if settings.port and tls == "none" else f"{label}.{border.domain}"),
         path=path if http else "/",
         strip=strip and http and path != "/",
         tls=tls,

@@ -27,8 +27,7 @@ def installation(scene: Scene, layout: Layout, mounted: Sequence[str]) -> Iterat
     """
     if scene.mode == "independent" and not layout.reads_files:
         yield from copy.deepcopy(crds())
-        if scene.settings.ingress_class:
-            yield _ingress_class(scene.settings.ingress_class)
+        yield _ingress_class(layout.ingress_class)
     if layout.apart:
         yield _namespace(layout)
         yield network_policy(scene, layout)

@@ -63,7 +63,7 @@ def arguments(scene: Scene, layout: Layout) -> list[str]:
     ]
     for listener in layout.listeners:
         made += _published(listener, settings)
-    made += _file_provider() if layout.reads_files else _resource_provider(layout, settings)
+    made += _file_provider() if layout.reads_files else _resource_provider(layout)
     if scene.border.tls.acme is not None:
         made += _acme(scene.border.tls.acme)
     return made
@@ -142,15 +142,14 @@ def _published(listener: Listener, settings: Traefik) -> Iterator[str]:
     yield from _hardening(point, settings.encoded_characters)
 
 
-def _resource_provider(layout: Layout, settings: Traefik) -> Iterator[str]:
+def _resource_provider(layout: Layout) -> Iterator[str]:
     provider = "--providers.kubernetescrd"
     yield f"{provider}=true"
     # Only the stack's own: another environment of the cluster has a Traefik of its own.
     namespaces = dict.fromkeys((layout.home, layout.namespace))
     yield f"{provider}.namespaces={','.join(namespaces)}"
     yield f"{provider}.disableclusterscoperesources=true"
-    if settings.ingress_class:
-        yield f"{provider}.ingressclass={settings.ingress_class}"
+    yield f"{provider}.ingressclass={layout.ingress_class}"
     # A service without ready pods answers 503; without this its routes would be gone: 404.
     yield f"{provider}.allowemptyservices=true"
     yield f"{provider}.allowcrossnamespace=false"

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ("resources",)
 
 
-def resources(routing: Routing, layout: Layout, ingress_class: str) -> Iterator[dict[str, Any]]:
+def resources(routing: Routing, layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield the objects; what routes name comes before them."""
     for options in routing.options:
         yield _options(options, layout)
@@ -40,9 +40,9 @@ def resources(routing: Routing, layout: Layout, ingress_class: str) -> Iterator[
         yield _middleware(middleware, namespace)
     for route in routing.http:
         namespace = layout.namespace if route.apart else ""
-        yield _object("IngressRoute", route.name, _http(route, ingress_class), namespace)
+        yield _object("IngressRoute", route.name, _http(route, layout.ingress_class), namespace)
     for connection in routing.tcp:
-        yield _object("IngressRouteTCP", connection.name, _tcp(connection, ingress_class))
+        yield _object("IngressRouteTCP", connection.name, _tcp(connection, layout.ingress_class))
 
 
 def _named(route: HttpRoute) -> set[str]:
