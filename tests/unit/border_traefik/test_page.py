@@ -32,5 +32,7 @@ def test_samples_render(sample: str, tmp_path: Path) -> None:
     project = im.Project.load(tmp_path)
     made = im.Workspace(project)["there"].render()
     routes = [each for each in made.manifests if each.object["kind"] == "IngressRoute"]
-    configured = [each for each in made.manifests if each.object["metadata"]["name"] == "border-routes"]
+    configured = [
+        each for each in made.manifests if each.object["metadata"]["name"] == "border-routes"
+    ]
     assert routes or configured
