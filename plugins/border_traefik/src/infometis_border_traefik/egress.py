@@ -28,7 +28,7 @@ __all__ = ("egress", "egress_peer", "proxy_document")
 _FIRST_PORT = 20_000
 _FOLDER = "/etc/traefik/routes"
 _SECRETS = "/etc/traefik/secrets"
-_DISCREET = "discreet"
+_QUIET = "quiet"
 # What the inside looks like is no business of a system outside.
 _UNSAID = {
     f"X-{name}": ""
@@ -91,8 +91,8 @@ def proxy_document(externals: tuple[ExternalService, ...]) -> dict[str, Any]:
         rule = "PathPrefix(`/`)" if web else "HostSNI(`*`)"
         router = {"entryPoints": [point], "rule": rule, "service": external.name}
         if web:
-            router["middlewares"] = [_DISCREET]
-            section["middlewares"] = {_DISCREET: {"headers": {"customRequestHeaders": _UNSAID}}}
+            router["middlewares"] = [_QUIET]
+            section["middlewares"] = {_QUIET: {"headers": {"customRequestHeaders": _UNSAID}}}
         section.setdefault("routers", {})[external.name] = router
         section.setdefault("services", {})[external.name] = {"loadBalancer": balancer}
     ready = {"entryPoints": ["traefik"], "rule": "Path(`/ready`)", "service": "ping@internal"}
