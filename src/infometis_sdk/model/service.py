@@ -98,7 +98,7 @@ class Endpoint:
             ``prefix`` (the path that the border takes off), ``domain`` (of the members' hosts)
             or ``port``.
         members: name of the integer parameter that counts the pods, where clients must reach
-            each of them by itself; pod N has a Kubernetes Service ``<service>-N``.
+            each of them by itself; pod N has a Kubernetes Service ``<service>-member-N``.
         sticky: the border keeps the requests of one client on one pod.
         doc: what it is for.
 

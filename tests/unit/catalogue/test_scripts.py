@@ -95,7 +95,7 @@ def kafka(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
     put(tmp_path / "settings", **{"server.properties": text})
 
     def start(
-        pod: str, cluster_id: str = "AAAAAAAAAAAAAAAAAAAAAA"
+        pod: str, cluster_id: str = "AAAAAAAAAAAAAAAAAAAAAA", **more: str
     ) -> subprocess.CompletedProcess[str]:
         calls.unlink(missing_ok=True)
         return run(
@@ -107,6 +107,7 @@ def kafka(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
             SETTINGS_DIR=tmp_path / "settings",
             RUN_DIR=tmp_path / "run",
             KAFKA_HOME=home,
+            **more,
         )
 
     return start
@@ -121,10 +122,10 @@ def properties(path: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("ordinal", "roles", "listeners"),
     [
-        (0, "broker,controller", "INTERNAL://:9092,CONTROLLER://:9093"),
-        (2, "broker,controller", "INTERNAL://:9092,CONTROLLER://:9093"),
-        (3, "broker", "INTERNAL://:9092"),
-        (12, "broker", "INTERNAL://:9092"),
+        (0, "broker,controller", "INTERNAL://:9092,EXTERNAL://:9094,CONTROLLER://:9093"),
+        (2, "broker,controller", "INTERNAL://:9092,EXTERNAL://:9094,CONTROLLER://:9093"),
+        (3, "broker", "INTERNAL://:9092,EXTERNAL://:9094"),
+        (12, "broker", "INTERNAL://:9092,EXTERNAL://:9094"),
     ],
 )
 def test_kafka_role_follows_the_ordinal(
@@ -140,7 +141,20 @@ def test_kafka_role_follows_the_ordinal(
     assert found["node.id"] == str(ordinal)
     assert found["process.roles"] == roles
     assert found["listeners"] == listeners
-    assert found["advertised.listeners"] == f"INTERNAL://kafka-{ordinal}.kafka-headless:9092"
+    inside = f"kafka-{ordinal}.kafka-headless"
+    assert found["advertised.listeners"] == f"INTERNAL://{inside}:9092,EXTERNAL://{inside}:9094"
+
+
+def test_kafka_names_itself_to_the_outside_as_the_border_does(
+    kafka: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """A client that came through the border is sent on to each broker, through the border again."""
+    done = kafka("kafka-2", PUBLIC_DOMAIN="example.org", PUBLIC_PORT="8443")
+    assert done.returncode == 0
+    found = properties(tmp_path / "run" / "server.properties")
+    assert found["advertised.listeners"] == (
+        "INTERNAL://kafka-2.kafka-headless:9092,EXTERNAL://kafka-2.example.org:8443"
+    )
 
 
 def test_kafka_formats_once(

@@ -155,7 +155,7 @@ def with_members(
             members=tuple(
                 Member(
                     host=f"{route.service}-{number}.{_domain(route)}",
-                    service=f"{route.service}-{number}",
+                    service=f"{route.service}-member-{number}",
                 )
                 for number in range(_count(values, route))
             ),

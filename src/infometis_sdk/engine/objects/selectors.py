@@ -9,7 +9,21 @@ from attrs import frozen
 
 from infometis_sdk.engine.objects.loose import mapping, maps
 
-__all__ = ("Selector",)
+__all__ = ("Selector", "without_set_labels")
+
+_SET_LABELS = frozenset({"apps.kubernetes.io/pod-index", "statefulset.kubernetes.io/pod-name"})
+"""What the StatefulSet controller writes on each pod, and no template can."""
+
+
+def without_set_labels(labels: Mapping[str, Any]) -> dict[str, Any]:
+    """Return labels without those that only the pods of a StatefulSet have, each its own.
+
+    Example:
+        >>> without_set_labels({"app": "a", "statefulset.kubernetes.io/pod-name": "a-0"})
+        {'app': 'a'}
+
+    """
+    return {key: value for key, value in labels.items() if key not in _SET_LABELS}
 
 
 @frozen(kw_only=True)

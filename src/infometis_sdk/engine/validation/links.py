@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.objects import podspec
 from infometis_sdk.engine.objects.loose import mapping, maps
-from infometis_sdk.engine.objects.selectors import Selector
+from infometis_sdk.engine.objects.selectors import Selector, without_set_labels
 from infometis_sdk.engine.templates.context import credential_keys
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class _Links:
             )
 
     def service(self, manifest: Manifest, spec: Mapping[str, Any]) -> None:
-        labels = mapping(spec.get("selector"))
+        labels = without_set_labels(mapping(spec.get("selector")))
         if not labels or spec.get("type") == "ExternalName":
             return
         pods = list(self.picked(manifest.ref.namespace, Selector(labels=labels)))

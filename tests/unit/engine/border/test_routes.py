@@ -157,6 +157,6 @@ def test_pods_that_are_reached_one_by_one_have_hosts_beside_that_of_all() -> Non
     (route,) = with_members(routes, {"kafka": {"replicas": 2}})
     assert route.url == "kafka://kafka.example.org:443"
     assert route.members == (
-        Member(host="kafka-0.example.org", service="kafka-0"),
-        Member(host="kafka-1.example.org", service="kafka-1"),
+        Member(host="kafka-0.example.org", service="kafka-member-0"),
+        Member(host="kafka-1.example.org", service="kafka-member-1"),
     )

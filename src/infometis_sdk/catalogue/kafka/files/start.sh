@@ -26,19 +26,28 @@ voters=$(sed -n 's/^controller\.quorum\.voters *= *//p' "$settings")
 case ",$voters" in
   *",$ordinal@"*)
     roles=broker,controller
-    listeners="INTERNAL://$bind:9092,CONTROLLER://$bind:9093"
+    listeners="INTERNAL://$bind:9092,EXTERNAL://$bind:9094,CONTROLLER://$bind:9093"
     ;;
   *)
     roles=broker
-    listeners="INTERNAL://$bind:9092"
+    listeners="INTERNAL://$bind:9092,EXTERNAL://$bind:9094"
     ;;
 esac
+
+# Each broker is reached by itself: from inside by the name of its pod, and from outside
+# through the border by the same name below the public domain.
+inside=$POD_NAME.$HEADLESS_SERVICE
+if [ -n "${PUBLIC_DOMAIN:-}" ]; then
+  outside=$POD_NAME.$PUBLIC_DOMAIN:${PUBLIC_PORT:-443}
+else
+  outside=$inside:9094
+fi
 
 mkdir -p "$run"
 {
   cat "$settings"
   printf '\nnode.id=%s\nprocess.roles=%s\nlisteners=%s\n' "$ordinal" "$roles" "$listeners"
-  printf 'advertised.listeners=INTERNAL://%s.%s:9092\n' "$POD_NAME" "$HEADLESS_SERVICE"
+  printf 'advertised.listeners=INTERNAL://%s:9092,EXTERNAL://%s\n' "$inside" "$outside"
 } >"$run/server.properties"
 
 # Formatting writes meta.properties last: where it is, the volume is formatted.
