@@ -280,6 +280,16 @@ def test_replicas_are_the_autoscalers(pair: Pair) -> None:
         "metadata": {"name": "app"},
         "spec": {
             "maxReplicas": 5,
+            # Nothing here measures cpu.
+            "metrics": [
+                {
+                    "type": "External",
+                    "external": {
+                        "metric": {"name": "lag"},
+                        "target": {"type": "Value", "value": "1"},
+                    },
+                }
+            ],
             "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "app"},
         },
     }
