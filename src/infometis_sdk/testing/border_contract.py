@@ -361,6 +361,7 @@ def _all_scenes() -> Iterator[tuple[Any, ...]]:
         "tcp",
         scene(route("db.sql", endpoint=tcp, port=5432, host="", tls="none", public_port=5432)),
     )
+    yield "sticky", scene(route(endpoint=Endpoint(port=80, public=True, sticky=True)))
     https = Endpoint(port=8443, public=True, protocol="https")
     yield "passthrough", scene(route(endpoint=https, port=8443, tls="passthrough"))
     yield "reencrypt", scene(route(endpoint=https, port=8443))
