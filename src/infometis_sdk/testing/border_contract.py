@@ -339,7 +339,8 @@ def _all_scenes() -> Iterator[tuple[Any, ...]]:
     plain = scene(route(tls="none", public_port=80), border=_with_tls(source="none").border)
     yield "tls", _with_tls(**secret), plain
     yield "allow", scene(_settings(allow=("192.0.2.0/24",)))
-    yield "body-limit", scene(_settings(body_limit="1Mi"))
+    limited = RouteSettings(body_limit="1Mi")
+    yield "body-limit", scene(route(settings=limited, body_bytes=1 << 20))
     yield "in-flight", scene(_settings(in_flight=3))
     yield "middlewares", scene(_settings(middlewares=("mine",)))
     yield "rate", scene(_settings(rate=Rate(average=5)))
