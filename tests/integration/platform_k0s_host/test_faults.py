@@ -93,6 +93,10 @@ def test_users_that_may_not(hosts: Site, bare: Machine) -> None:
     _refused(hosts, settings("barred"), "sudo asks for a password|may not act", "sudo")
     assert hosts.platform("refused", settings("helper")).steps()
 
+    # what a login shell prints by itself would stand in front of tokens and backups
+    bare.ssh("usermod -s /bin/bash helper; echo 'echo welcome' > ~helper/.bashrc")
+    _refused(hosts, settings("helper"), "prints something before every command: 'welcome'", "~/")
+
 
 def test_somebody_elses_kubernetes(hosts: Site, bare: Machine) -> None:
     """A host with a k0s, another Kubernetes, another binary or a damaged mark is never touched."""

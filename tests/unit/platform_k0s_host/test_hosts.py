@@ -93,6 +93,21 @@ def test_a_slow_answer_is_no_wrong_clock(clock: int, skew: float) -> None:
     assert facts.skew == skew
 
 
+@pytest.mark.parametrize(
+    ("text", "noise"),
+    [
+        ("clock 1\nend yes\n", ""),
+        ("Welcome to node-a\n\nclock 1\nend yes\n", "Welcome to node-a"),
+        ("hostname a\nend yes\n", ""),
+    ],
+)
+def test_what_a_login_shell_prints_by_itself(text: str, noise: str) -> None:
+    """What stands before the first fact was not printed by us."""
+    facts = parse_facts(text, host="a", now=0)
+    assert facts is not None
+    assert facts.noise == noise
+
+
 @given(st.binary(max_size=300))
 def test_noise_is_no_fact(noise: bytes) -> None:
     """Whatever a host prints, reading it raises nothing."""
@@ -145,6 +160,7 @@ def _errors(settings: K0sHost, *facts: Facts) -> list[tuple[str, str]]:
         ({"arch": "riscv64"}, "architecture"),
         ({"init": ""}, "service manager"),
         ({"flock": False}, "flock"),
+        ({"noise": "welcome"}, "login shell"),
         ({"addresses": ()}, "address"),
         ({"localhost": False}, "localhost"),
         ({"cgroup": 1}, "cgroup"),

@@ -166,6 +166,13 @@ def _system(facts: Facts, settings: K0sHost) -> Iterator[Finding]:
     if not facts.flock:
         cure = "install util-linux"
         yield _error("flock", "there is no program flock, which our lock needs", cure)
+    if facts.noise:
+        # It would stand in front of tokens, kubeconfigs and backups too.
+        detail = f"the login shell prints something before every command: {facts.noise[:60]!r}"
+        cure = (
+            "let its start-up files print nothing there: '[ -t 1 ] || return' on top of ~/.bashrc"
+        )
+        yield _error("login shell", detail, cure)
     if not facts.addresses:
         yield _error(
             "address", "it has no IPv4 address but loopback", "give it one, or `private_address`"

@@ -50,6 +50,7 @@ class Facts:
         marker_damaged: there is a mark, and it cannot be read.
         config: SHA-256 of ``/etc/k0s/k0s.yaml``.
         certificates: PEM of each certificate, if asked for.
+        noise: the first line that the login shell printed by itself, before our command did.
 
     """
 
@@ -91,6 +92,7 @@ class Facts:
     marker_damaged: bool = False
     config: str = ""
     certificates: Mapping[str, bytes] = field(factory=dict)
+    noise: str = ""
 
     @property
     def running(self) -> bool:
@@ -188,7 +190,14 @@ def parse_facts(text: str, *, host: str, now: float, until: float = 0.0) -> Fact
             for name, values in said.items()
             if name.startswith("certificate:")
         },
+        noise=_noise(text),
     )
+
+
+def _noise(text: str) -> str:
+    """Return the first line before ``clock``, which the script tells first of all."""
+    first = (text.splitlines() or [""])[0]
+    return first if "\nclock " in text and not first.startswith("clock ") else ""
 
 
 def _skew(clock: int, now: float, until: float) -> float:
