@@ -160,6 +160,8 @@ def _project(bench: Bench, number: int) -> Path:
         "format": "infometis.io/environment/v1",
         "stack_id": f"bench-{bench.count}-{number}",
         "namespace": f"ours-{bench.count}-{number}",
+        # The same objects for every tool, and no policies made of them.
+        "policies": {"network": {"mode": "open"}},
         "platform": {
             "type": "existing",
             "kubeconfig": str(bench.access.kubeconfig),

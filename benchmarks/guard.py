@@ -27,7 +27,7 @@ from compare import _cluster, _kubectl
 from objects import mixed
 
 import infometis_sdk as im
-from infometis_sdk.model.environment import DriftPolicy, Policies
+from infometis_sdk.model.environment import DriftPolicy, IsolationPolicy, Policies
 from infometis_sdk.model.report import Table
 from infometis_sdk.ports.platform import Access
 
@@ -79,7 +79,8 @@ def _stack(access: Access, count: int) -> Stack:
         platform=im.Existing(kubeconfig=str(access.kubeconfig), context=access.context),
         namespace=NAME,
         stack_id=NAME,
-        policies=Policies(drift=DriftPolicy(action="heal")),
+        # The objects that are counted, and no policies made of them.
+        policies=Policies(drift=DriftPolicy(action="heal"), network=IsolationPolicy(mode="open")),
     )
     project = im.Project(
         name=NAME, id=NAME, services={"bulk": service}, environments={"dev": environment}

@@ -115,6 +115,8 @@ def _project(root: Path, access: Access, count: int) -> Path:
             "format": "infometis.io/environment/v1",
             "stack_id": f"bench-{count}-{name}",
             "namespace": f"ours-{count}-{name}",
+            # The same objects for every tool, and no policies made of them.
+            "policies": {"network": {"mode": "open"}},
             "platform": {
                 "type": "existing",
                 "kubeconfig": str(access.kubeconfig),

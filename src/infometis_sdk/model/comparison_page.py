@@ -85,7 +85,7 @@ def page(report: ComparisonReport) -> str:
 def _head(report: ComparisonReport) -> Iterator[str]:
     a, b = html.escape(report.a), html.escape(report.b)
     yield f"<h1>{a} and {b} compared</h1>\n"
-    word = "nothing is worse" if report.passed else f"{len(report.worse)} worse"
+    word = "nothing is worse" if report.passed else f"{len(report.worse)} worse or failed"
     tint = "good" if report.passed else "bad"
     yield f'<p><span class="mark {tint}">{word}</span> · {html.escape(report.headline())}</p>\n'
     yield (

@@ -50,15 +50,13 @@ def verify(options: Options, *, head: str, offline: bool) -> int:
 @click.option("--since", default="", metavar="TIME", help="UTC, such as 2026-11-24T08.")
 @click.option("--until", default="", metavar="TIME", help="UTC; covers all that begins with it.")
 @click.option("--actor", default="", metavar="TEXT", help="Part of the actor.")
-@click.option(
-    "--kind", default="", type=click.Choice(("", *_KINDS)), metavar="KIND", help="One kind."
-)
+@click.option("--kind", default=None, type=click.Choice(_KINDS), metavar="KIND", help="One kind.")
 @click.option("--object", "about", default="", metavar="TEXT", help="Part of KIND/NAME.")
 @click.option(
     "--copies", is_flag=True, help="Show what the sink 'cluster' keeps, of every machine and guard."
 )
 @click.pass_obj
-def show_(options: Options, /, *, copies: bool, **wanted: str) -> None:
+def show_(options: Options, /, *, copies: bool, kind: str | None, **wanted: str) -> None:
     """Draw what was done as a timeline; kinds are write, gate, approval, override, heal,
     credential and promotion.
     """  # noqa: D205 - click joins the lines
@@ -67,5 +65,5 @@ def show_(options: Options, /, *, copies: bool, **wanted: str) -> None:
     if copies:
         with session.running(options, session.ASKING, f"audit {stack.name}", acts=False) as run:
             lines = stack.audit_copies(run)
-    found = stack.audit.timeline(lines=lines, **wanted)
+    found = stack.audit.timeline(lines=lines, kind=kind or "", **wanted)
     show(found, options)

@@ -116,9 +116,12 @@ class _Rules:
         return {"namespaceSelector": space, "podSelector": selector}
 
     def of(self, key: str) -> Iterator[dict[str, Any]]:
-        """Yield the rules, in the order of what was declared."""
+        """Yield the rules, in an order that does not hang on that of manifests in a file.
+
+        A Bundle keeps manifests sorted, and what it renders must be what the project rendered.
+        """
         merged: dict[tuple[tuple[int, str], ...], list[dict[str, Any]]] = {}
-        for peer, ports in self._ports.items():
+        for peer, ports in sorted(self._ports.items()):
             merged.setdefault(tuple(sorted(ports)), []).append(self._peers[peer])
         for shared, peers in merged.items():
             listed = [{"port": port, "protocol": protocol} for port, protocol in shared]

@@ -27,6 +27,7 @@ from infometis_sdk.model.environment import (
 from infometis_sdk.model.project import Lock, Project
 from infometis_sdk.model.release import Release
 from infometis_sdk.model.secret import SecretRef
+from infometis_sdk.model.service import Service
 from infometis_sdk.project import load_package_service
 from infometis_sdk.testing.strategies import json_values
 
@@ -68,6 +69,31 @@ def test_the_catalogue_renders_from_its_bundle_as_from_its_files() -> None:
         assert [m.object for m in one.manifests] == [m.object for m in other.manifests]
         assert one.digests == other.digests
         assert one.digest == other.digest == bundle.id
+
+
+def test_the_order_of_manifests_changes_nothing() -> None:
+    """Policies made of many workloads come out of a Bundle, which is sorted, as they went in."""
+
+    def workload(number: int) -> dict[str, Any]:
+        labels = {"app": f"app-{number}"}
+        container = {"name": "main", "image": "example/app:1", "ports": [{"containerPort": 80}]}
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": f"app-{number}"},
+            "spec": {
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            },
+        }
+
+    service = Service(name="bulk", manifests=[workload(number) for number in (3, 11, 2, 7)])
+    made = project(services={"bulk": service})
+    bundle = Bundle.from_bytes(build_bundle(made).to_bytes())
+    wanted = {m.ref.key: m.object for m in rendered(made).manifests}
+    assert any(kind == "NetworkPolicy" for _, kind, *_ in wanted)
+    again = rendered(project_of(bundle, made.environments))
+    assert wanted == {m.ref.key: m.object for m in again.manifests}
 
 
 def test_locked_images_come_along() -> None:
