@@ -87,7 +87,13 @@ def test_the_order_of_manifests_changes_nothing() -> None:
             },
         }
 
-    service = Service(name="bulk", manifests=[workload(number) for number in (3, 11, 2, 7)])
+    port = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "app-11"},
+        "spec": {"selector": {"app": "app-11"}, "ports": [{"port": 80}]},
+    }
+    service = Service(name="bulk", manifests=[port, *map(workload, (3, 11, 2, 7))])
     made = project(services={"bulk": service})
     bundle = Bundle.from_bytes(build_bundle(made).to_bytes())
     wanted = {m.ref.key: m.object for m in rendered(made).manifests}
