@@ -28,6 +28,7 @@ PAGES = (
     "tutorial/quickstart.md",
     "how-to/operate.md",
     "how-to/releases.md",
+    "how-to/scale-and-limit.md",
     "how-to/guard.md",
     "how-to/prove.md",
     "how-to/compare.md",
