@@ -23,6 +23,7 @@ from infometis_sdk.model.report import ApplyReport, DriftReport, HealthReport, R
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.model.secret import Secret, SecretRef
 from infometis_sdk.ports.platform import Access, Platform, StartStop
+from infometis_sdk.workspace.api_server import learn_api_server, remembered_api_server
 from infometis_sdk.workspace.beside import add_ons_of, lay_add_ons
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
 from infometis_sdk.workspace.pins import Pins
@@ -128,7 +129,7 @@ class Stack:
         """
         from infometis_sdk.engine.render import render
 
-        return render(self.compose())
+        return render(self.compose(), api_server=remembered_api_server(self))
 
     def validate(self, *, server: bool = False, run: Run | None = None) -> tuple[Fault, ...]:
         """Return what is wrong with the rendered objects; with ``server``, ask the API server too.
@@ -182,7 +183,13 @@ class Stack:
         from infometis_sdk.engine.boundary.explain import explain_policy
 
         return explain_policy(
-            self.compose(), self.render(), source, target, port=port, protocol=protocol
+            self.compose(),
+            self.render(),
+            source,
+            target,
+            port=port,
+            protocol=protocol,
+            api_server=remembered_api_server(self),
         )
 
     def influence(self, service: str = "") -> Report:
@@ -224,10 +231,10 @@ class Stack:
         """Return the door to the cluster; made once and kept while the access stays the same."""
         from infometis_sdk._adapters.kubernetes_api import open_cluster
 
-        del run
         access = access or self.platform.connect()
         if self._door is None or self._door[0] != access:
             self._door = (access, open_cluster(access))
+            learn_api_server(self, self._door[1], run)
         return self._door[1]
 
     @property
@@ -353,9 +360,13 @@ class Stack:
 
         """
         run = run or Run.within(_ASK)
+        manifests = self._valid(services)
+        known, cluster = remembered_api_server(self), self._cluster(run)
+        if known != remembered_api_server(self):
+            manifests = self._valid(services)
         return self._plan(
-            self._valid(services),
-            self._cluster(run),
+            manifests,
+            cluster,
             run,
             services=services,
             adopt=adopt,
@@ -429,7 +440,8 @@ class Stack:
 
         """
         run = run or Run.within(_UP)
-        manifests, cluster = self._valid(), self._cluster(run)
+        cluster = self._cluster(run)
+        manifests = self._valid()
         return self._apply(plan, manifests, cluster, confirm, run, gated=False, reason=reason)
 
     def _apply(
@@ -565,7 +577,9 @@ class Stack:
         run = run or Run.within(_UP)
         manifests = self._valid(services)
         self._remember_choice(run)
-        cluster = self._cluster(run, self.platform.ensure(run))
+        known, cluster = remembered_api_server(self), self._cluster(run, self.platform.ensure(run))
+        if known != remembered_api_server(self):
+            manifests = self._valid(services)
         lay_add_ons(self, run)
         made = self._plan(
             manifests,
@@ -713,7 +727,8 @@ class Stack:
         from infometis_sdk.engine.checks import check_externals, in_lines
 
         run = run or Run.within(_ASK)
-        manifests, cluster = self.render(), self._cluster(run)
+        cluster = self._cluster(run)
+        manifests = self.render()
         health = self._look(manifests, cluster, (), run)
         outside = check_externals(cluster, manifests, run, simulated=self._simulated)
         health = attrs.evolve(health, checks=in_lines(outside))
