@@ -23,6 +23,7 @@ from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Check, Credential, Endpoint, Service
 from infometis_sdk.model.stack import BoundCredential, ComposedService, Manifest, ManifestSet
 from infometis_sdk.ports.cluster import Write
+from infometis_sdk.workspace.credentials import read_credentials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -137,6 +138,7 @@ class Stage:
             stack_id=self.namespace,
             environment=Environment("test"),
             namespace=self.namespace,
+            order=("app",),
             manifests=tuple(self.manifests),
             services={"app": ComposedService(service=service, values={})},
             credentials=(
@@ -262,6 +264,9 @@ def test_unknown_names(stage: Stage) -> None:
     with pytest.raises(ProjectError) as service:
         logs(stage.cluster, stage.set(), "ap", run, simulated=False)
     assert service.value.faults[0].nearest == "app"
+    with pytest.raises(ProjectError) as owner:
+        read_credentials(stage.cluster, stage.set(), "ap", run, reveal=False)
+    assert owner.value.faults[0].nearest == "app"
     with pytest.raises(ProjectError) as endpoint:
         forward(stage.cluster, stage.set(), "app", run, simulated=False, endpoint="wbe")
     assert endpoint.value.faults[0].legal == "admin, web"

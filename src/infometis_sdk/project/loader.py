@@ -192,8 +192,9 @@ def _project_document(root: Path, faults: list[Fault]) -> Document:
     data, fault = read_file(root / FILE, shown=FILE, layer="project")
     if fault is not None or data is None:
         legal = "a project directory; infometis init makes one"
-        hint = attrs.evolve(fault, legal=legal) if fault else Fault(message="", origin=origin)
-        raise ProjectError((hint,))
+        found = fault or Fault(message="there is no such file", origin=origin)
+        message = f"{found.message} (looked in {root.absolute()})"
+        raise ProjectError((attrs.evolve(found, message=message, legal=legal),))
     document, found = load_yaml(data, file=FILE, layer="project")
     faults += found
     if document is not None and isinstance(document.data, Mapping):

@@ -9,11 +9,10 @@ from attrs import field, frozen
 
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.writing.credentials import secret_data
-from infometis_sdk.errors import ProjectError
 from infometis_sdk.model.external import EXTERNAL
-from infometis_sdk.model.fault import Fault
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.report import Report, Table
+from infometis_sdk.workspace.checking import known_services
 
 if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
@@ -68,11 +67,7 @@ def read_credentials(
         ProjectError: there is no such service.
 
     """
-    if service and service not in manifests.services:
-        fault = Fault(
-            message=f"there is no service {service!r}", legal=", ".join(manifests.services)
-        )
-        raise ProjectError((fault,))
+    known_services(manifests, (service,) if service else ())
     bound = [b for b in manifests.credentials if not service or b.service == service]
     base = ObjectRef(api_version="v1", kind="Secret", namespace=manifests.namespace, name="-")
     found = parallel(

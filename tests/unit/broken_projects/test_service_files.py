@@ -170,8 +170,8 @@ def test_files_that_cannot_be_read(faults: Faults, tmp_path: Path) -> None:
     ]
 
 
-def test_the_project_itself_is_missing(faults: Faults) -> None:
-    """Where there is no infometis.yaml, the fault names the nearest file and what makes one."""
+def test_the_project_itself_is_missing(faults: Faults, tmp_path: Path) -> None:
+    """Where there is no infometis.yaml, the fault names the folder and the nearest file."""
     assert faults("=== infometis.yml\nname: demo\n") == [
-        "infometis.yaml  | there is no such file | infometis.yml"
+        f"infometis.yaml  | there is no such file (looked in {tmp_path}) | infometis.yml"
     ]
