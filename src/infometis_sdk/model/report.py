@@ -311,7 +311,8 @@ class DriftItem:
         path: field path; empty for the object as a whole.
         desired, live: values as text, masked where they are secret.
         manager: who wrote the field last, with the tool's own name.
-        time: when, as the API server recorded it.
+        time: when, as the API server recorded it; for a change of scale, of which it records no
+            time, by the object's events (``… (by its events)``) or at least ``after …``.
 
     """
 

@@ -192,9 +192,9 @@ def _project_document(root: Path, faults: list[Fault]) -> Document:
     data, fault = read_file(root / FILE, shown=FILE, layer="project")
     if fault is not None or data is None:
         legal = "a project directory; infometis init makes one"
-        found = fault or Fault(message="there is no such file", origin=origin)
-        message = f"{found.message} (looked in {root.absolute()})"
-        raise ProjectError((attrs.evolve(found, message=message, legal=legal),))
+        missing = fault or Fault(message="there is no such file", origin=origin)
+        message = f"{missing.message} (looked in {root.absolute()})"
+        raise ProjectError((attrs.evolve(missing, message=message, legal=legal),))
     document, found = load_yaml(data, file=FILE, layer="project")
     faults += found
     if document is not None and isinstance(document.data, Mapping):
