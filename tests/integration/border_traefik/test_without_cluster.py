@@ -19,7 +19,8 @@ from tests.traefik_outside import eventually, missing_parts, program
 from tests.unit.border_traefik.scenes import AUTH, HOME, arguments, objects, rendered
 
 from infometis_border_traefik import Traefik
-from infometis_border_traefik.layout import STATUS
+from infometis_border_traefik.layout import CHECK_PORT, STATUS
+from infometis_border_traefik.routing.auth import CHECK, CLIENT_HEADER
 from infometis_border_traefik.routing.route import READY_PATH
 from infometis_sdk.model import BorderTls, RouteSettings
 from infometis_sdk.model.external import ExternalService
@@ -32,8 +33,13 @@ pytestmark = pytest.mark.integration
 
 
 @contextlib.contextmanager
-def told(given: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
+def told(given: Sequence[str], folder: Path, check: int = 0) -> Iterator[dict[str, int]]:
     """Run a Traefik with the arguments of a pod, on free ports of the loopback interface.
+
+    Args:
+        given: the arguments.
+        folder: for its files.
+        check: port on which it asks itself, where its routes name one.
 
     Yields:
         Entry points and their ports, once it is ready.
@@ -47,8 +53,7 @@ def told(given: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
     for word in given:
         point = re.match(r"--entrypoints\.([a-z0-9-]+)\.address=", word)
         if point:
-            with socket.create_server(("127.0.0.1", 0)) as free:
-                ports[point[1]] = free.getsockname()[1]
+            ports[point[1]] = check if check and point[1] == CHECK else free_port()
             words.append(f"{point[0]}127.0.0.1:{ports[point[1]]}/tcp")
         else:
             words.append(word.replace("/etc/traefik", str(folder)))
@@ -61,6 +66,13 @@ def told(given: Sequence[str], folder: Path) -> Iterator[dict[str, int]]:
     finally:
         process.kill()
         process.wait()
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+        return port
 
 
 def _ready(process: subprocess.Popen[bytes], port: int) -> bool:
@@ -140,6 +152,53 @@ def test_guests_get_every_route_from_a_file(tmp_path: Path) -> None:
         if '"level":"error"' in line or '"level":"warn"' in line
     ]
     assert told_wrong == []
+
+
+def test_only_named_clients_pass(tmp_path: Path) -> None:
+    """A client passes by a name on its own certificate: by none in its headers or its chain."""
+    made = rendered(
+        "web",
+        settings=Traefik(configuration="file"),
+        auth=AUTH,
+        routes={"web.http": RouteSettings(auth="chief")},
+        around={"mode": "shared"},
+    )
+    check = free_port()
+    (tmp_path / "routes").mkdir()
+    text: str = objects(made, "ConfigMap")["border-routes"]["data"]["routes.yaml"]
+    text = text.replace("/etc/traefik", str(tmp_path)).replace(f":{CHECK_PORT}/", f":{check}/")
+    backend = Backend(socket.create_server(("127.0.0.1", 0)), "web")
+    text = text.replace(f"web.{HOME}.svc:80", f"127.0.0.1:{backend.address[1]}")
+    (tmp_path / "routes" / "routes.yaml").write_text(text)
+    authority = trustme.CA()
+    certify(tmp_path / "secrets" / "border-tls", authority, "web.localhost")
+    certify(tmp_path / "secrets" / "border-auth-chief", authority, "x")
+    lie = f"{CLIENT_HEADER}: Subject%3D%22CN%3Dalice%22"
+
+    def status(common: str | None, names: Sequence[str], *headers: str) -> int:
+        context = ssl.create_default_context(cadata=authority.cert_pem.bytes().decode())
+        authority.issue_cert(*names, common_name=common).configure_cert(context)
+        lines = ["GET / HTTP/1.1", "Host: web.localhost", "Connection: close", *headers, "", ""]
+        with (
+            socket.create_connection(("127.0.0.1", ports["websecure"])) as plain,
+            context.wrap_socket(plain, server_hostname="web.localhost") as secure,
+        ):
+            secure.sendall("\r\n".join(lines).encode())
+            return int(secure.recv(65536).split(b" ")[1])
+
+    with (
+        backend,
+        told(arguments(made, name=f"{HOME}/border-traefik"), tmp_path, check) as ports,
+    ):
+        assert status("alice", ["x.example"]) == 200
+        assert status("mallory", ["x.example", "alice"]) == 200
+        assert status(None, ["alice"]) == 200
+        assert len(backend.seen) == 3
+        assert status("alice2", ["x.example"]) == 403
+        assert status("mallory", ["alice.example"]) == 403
+        assert status("mallory", ["x.example"], lie) == 403
+        assert status("mallory", ["x.example"], lie.replace("-", "_")) == 403
+        assert len(backend.seen) == 3
 
 
 def test_the_egress_proxy_speaks_tls_to_whom_it_knows(tmp_path: Path) -> None:

@@ -90,7 +90,8 @@ def _inspection(own: str, name: str, auth: Auth) -> Iterator[Middleware]:
     yield Middleware(name=f"{own}-show", kind="passTLSClientCert", spec={"info": shown})
     ask = {
         "address": f"http://127.0.0.1:{CHECK_PORT}/{name}",
-        "trustForwardHeader": False,
+        # Traefik drops its own header otherwise; what a client says in it is gone by now.
+        "trustForwardHeader": True,
         "authRequestHeaders": [CLIENT_HEADER],
         "maxResponseBodySize": _FORWARD_ANSWER_MAX,
     }
