@@ -67,14 +67,23 @@ class Keeper:
         """End everything at once and remove every trace."""
         if self._process is not None:
             if self._process.poll() is None:
-                os.kill(self._first(), signal.SIGKILL)
+                self._kill()
             self._process.wait(_READY)
+        # The kernel takes a network namespace apart when it finds the time: some seconds later.
+        subprocess.run(["ip", "link", "delete", self._name], check=False, capture_output=True)
         for tree in (*_CGROUPS.glob(self._name), *_CGROUPS.glob(f"*/{self._name}")):
             for folder, _, _ in os.walk(tree, topdown=False):
                 _rmdir(Path(folder))
         shutil.rmtree(self._folder, ignore_errors=True)
 
     # ------------------------------------------------------------------------------------ parts
+
+    def _kill(self) -> None:
+        """Kill the node's first process; the kernel kills the others before it is gone."""
+        try:
+            os.kill(self._first(), signal.SIGKILL)
+        except (IndexError, OSError):
+            return  # it has ended by itself
 
     @property
     def _name(self) -> str:

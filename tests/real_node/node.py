@@ -7,6 +7,7 @@ import ctypes
 import json
 import os
 import random
+import secrets
 import shutil
 import subprocess
 import sys
@@ -48,6 +49,7 @@ _PROGRAMS = {
 }
 _PLUGIN = Path("/usr/lib/cni/ptp")
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
+_PREFIX = "imn"
 _PATIENCE = 240.0
 _PAUSE = 0.1
 _TAIL = 1500
@@ -134,6 +136,26 @@ class RealNode:
             msg = f"{image.name}: {said}"
             raise MissingNodeError(msg)
 
+    def execute(self, container: str, *words: str, text: str = "") -> str:
+        """Run a program in a container, with a text as its input; return what it printed."""
+        command = ("tasks", "exec", "--exec-id", secrets.token_hex(4), container, *words)
+        done = subprocess.run(
+            self.command(self.programs["ctr"], "-n", "k8s.io", *command),
+            input=text,
+            capture_output=True,
+            text=True,
+            check=False,
+            env=_environ(),
+        )
+        if done.returncode:
+            msg = f"{' '.join(words)}: {done.stdout[-_TAIL:]}{done.stderr[-_TAIL:]}"
+            raise RuntimeError(msg)
+        return done.stdout
+
+    def kill(self, container: str) -> None:
+        """Kill the first process of a container, as a lack of memory does."""
+        self.run(self.programs["ctr"], "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container)
+
     def logs(self) -> str:
         """Return the end of what each part said."""
         return "\n".join(
@@ -194,7 +216,7 @@ def running_node(cache_dir: Path) -> Iterator[RealNode]:
     _sweep()
     # Not below pytest's folder: the path of a socket may have no more than 107 letters.
     folder = Path(tempfile.mkdtemp(prefix="imt-node-", dir="/tmp"))
-    name = f"imn{os.getpid()}"
+    name = f"{_PREFIX}{os.getpid()}"
     addresses = _free_addresses()
     write_spec(folder, name, addresses, programs)
     keeper = subprocess.Popen(
@@ -276,14 +298,28 @@ def _free_addresses() -> Addresses:
 
 
 def _sweep() -> None:
-    """Remove the empty control groups of test runs whose keeper was killed too."""
+    """Remove what is left of test runs whose keeper was killed too: empty groups, loose cables."""
+    shown = subprocess.run(
+        ["ip", "-json", "link", "show", "type", "veth"],
+        capture_output=True,
+        check=True,
+        env=_environ(),
+    )
+    for link in json.loads(shown.stdout or b"[]"):
+        if _is_over(link.get("ifname", "")):
+            command = ["ip", "link", "delete", link["ifname"]]
+            subprocess.run(command, capture_output=True, check=False, env=_environ())
     root = Path("/sys/fs/cgroup")
-    for group in (*root.glob("imn*"), *root.glob("*/imn*")):
-        number = group.name.removeprefix("imn")
-        if number.isdecimal() and not Path(f"/proc/{number}").exists():
+    for group in (*root.glob(f"{_PREFIX}*"), *root.glob(f"*/{_PREFIX}*")):
+        if _is_over(group.name):
             for folder, _, _ in os.walk(group, topdown=False):
                 with contextlib.suppress(OSError):
                     Path(folder).rmdir()
+
+
+def _is_over(name: str) -> bool:
+    number = name.removeprefix(_PREFIX)
+    return name != number and number.isdecimal() and not Path(f"/proc/{number}").exists()
 
 
 def _apply(cluster: Cluster, body: dict[str, Any]) -> bool:

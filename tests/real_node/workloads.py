@@ -23,9 +23,10 @@ _UNUSED = {"ct.sym", "src.zip", "jrt-fs.jar", "libawt_xawt.so", "libsplashscreen
 
 
 def website(name: str, page: str) -> Image:
-    """Return an image whose ``httpd`` serves one page on port 8080."""
-    command = ("httpd", "-f", "-v", "-p", "8080", "-h", "/www")
-    return busybox(name, texts={"www/index.html": page}, command=command)
+    """Return an image whose ``httpd`` serves one page on port 8080, and ends when it is told to."""
+    # The kernel keeps signals from a first process that does not ask for them.
+    run = "httpd -f -v -p 8080 -h /www & trap 'kill $!; exit' TERM; wait"
+    return busybox(name, texts={"www/index.html": page}, command=("sh", "-c", run))
 
 
 def traefik(name: str = "docker.io/library/traefik:v3.7") -> Image:

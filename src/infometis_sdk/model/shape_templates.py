@@ -123,6 +123,11 @@ _POD = """\
               port: http
             periodSeconds: 10
             timeoutSeconds: 3
+          # Every node's proxy learns later than the pod itself that it goes: until then it serves.
+          lifecycle:
+            preStop:
+              sleep:
+                seconds: 5
           resources:
             requests:
               cpu: {{ params.cpu }}

@@ -125,7 +125,8 @@ def _workload(obj: Object, verdict: Verdict, evidence: Evidence, *, autoscaled: 
             worst = _unschedulable(bad, worst, evidence)
         symptom = worst.symptom or symptom
         name = bad["metadata"]["name"]
-        reason = "; ".join(filter(None, (verdict.reason, f"Pod/{name}: {worst.reason}")))
+        told_by_pod = ": ".join(filter(None, (worst.reason, _probe(told, bad, worst))))
+        reason = "; ".join(filter(None, (verdict.reason, f"Pod/{name}: {told_by_pod}")))
         # What is final or timed already stays so, and the pod only says why.
         keep = verdict.symptom or verdict.state != "progressing" or not worst.symptom
         sharper = evolve(verdict if keep else worst, reason=reason)
@@ -175,6 +176,18 @@ def _in_the_way(obj: Object, bad: Object | None) -> str:
         return ""
     name = bad["metadata"]["name"]
     return f"Pod/{name} is of an earlier version, and the set waits for it for ever: delete it"
+
+
+def _probe(told: Sequence[Object], pod: Object, verdict: Verdict) -> str:
+    """Return what the last probe of a pod said that failed, while nothing graver is known."""
+    if verdict.symptom:
+        return ""
+    uid = pod["metadata"].get("uid")
+    for event in reversed(told):
+        about = (event.get("involvedObject") or {}).get("uid")
+        if event.get("reason") == "Unhealthy" and about == uid:
+            return _CONTROL.sub("", " ".join(str(event.get("message") or "").split()))[:_LINE]
+    return ""
 
 
 def _refused(told: Sequence[Object]) -> str:

@@ -86,6 +86,30 @@ def test_crash_loop_of_a_deployment() -> None:
     assert found.culprit == Culprit(namespace="n", pod="web-2-a", container="main", previous=True)
 
 
+def test_what_the_last_probe_said() -> None:
+    """A container that runs and is not ready is explained by its last probe that failed."""
+    new = replica_set("web-1", 1)
+    container = {"name": "main", "ready": False, "state": {"running": {}}}
+    pod = made("Pod", "web-1-a", new, status={"phase": "Running", "containerStatuses": [container]})
+    other = made("Pod", "web-1-b", new, status={"phase": "Succeeded"})
+    events = (
+        event(pod, "Unhealthy", "Startup probe failed: connection refused", at=1),
+        event(pod, "Unhealthy", "Startup probe failed: statuscode: 404", at=2),
+        event(other, "Unhealthy", "Liveness probe failed: 500", at=3),
+    )
+
+    found = diagnose(
+        DEPLOYMENT,
+        readiness(DEPLOYMENT),
+        Evidence(pods=(pod, other), replica_sets=(new,), events=events),
+    )
+
+    assert found.verdict.reason == (
+        "0 of 1 pods ready; Pod/web-1-a: container main is not ready: "
+        "Startup probe failed: statuscode: 404"
+    )
+
+
 def test_pods_of_the_old_version_do_not_count() -> None:
     """A pod of the version that is being replaced may crash: it is on its way out."""
     old, new = replica_set("web-1", 9), replica_set("web-2", 10)
