@@ -38,15 +38,13 @@ def mount_all(folder: Path) -> None:
     """Give the node a disk of its own, in memory, at the places where its parts write."""
     disk = folder / "disk"
     mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", disk)
-    for name in ("upper", "work", "containerd", "kubelet", "cni", "volumes", "tunables"):
+    for name in ("upper", "work", "volumes", "tunables"):
         (disk / name).mkdir()
     layers = f"lowerdir=/var/lib,upperdir={disk}/upper,workdir={disk}/work"
     mount("-t", "overlay", "-o", layers, "overlay", "/var/lib")
-    for name in ("containerd", "kubelet", "cni"):
-        place = Path("/var/lib", name)
-        place.mkdir(exist_ok=True)
-        mount("--bind", disk / name, place)
-    for each in ("/run", "/var/log"):
+    # File systems of their own: the kubelet asks each how full it is, by its device.
+    for each in ("/run", "/var/log", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet"):
+        Path(each).mkdir(exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", each)
     for name, value in _TUNABLES.items():
         file = disk / "tunables" / name.replace("/", ".")

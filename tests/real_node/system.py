@@ -45,7 +45,7 @@ def busybox(
 
     """
     program = Path(shutil.which("busybox") or "/bin/busybox")
-    links = {f"bin/{each}": "busybox" for each in (*_APPLETS, "rm", "sleep", "touch", "wget")}
+    links = {f"bin/{each}": "busybox" for each in (*_APPLETS, "rm", "sleep", "touch")}
     return Image(
         name=name,
         files={"bin/busybox": program},
