@@ -8,6 +8,7 @@ for five minutes if need be, and then ends well with a dead API.
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk import open_cluster
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
 __all__ = ("ask_api", "joined", "wait_ready")
 
 _PAUSE = 0.3
-_ASK = 20.0  # seconds that one look may take
+_ASK = 1.5  # seconds that the first look may take: a port of Docker swallows what comes too early
+_LONGEST = 20.0  # and the last one, since a busy API only needs time
 _SYSTEM = "kube-system"
 _LEASES = "kube-node-lease"
 
@@ -90,15 +92,17 @@ def wait_ready(
         DeadlineError: they are not ready in time; the message says what they lack.
 
     """
-    said = "the API does not answer yet"
+    said, patience = "the API does not answer yet", _ASK
     while True:
-        nodes = started()
+        nodes, began = started(), time.monotonic()
         try:
-            once = Run.within(run.remaining(_ASK), cancel=run.cancel)
+            once = Run.within(run.remaining(patience), cancel=run.cancel)
             _, lacking = ask_api(access, nodes, once, system=True)
         except (ClusterError, DeadlineError) as error:
             run.check(f"waiting for cluster {name!r}: {said}")
             lacking = error.message.splitlines()[0]
+            if time.monotonic() - began >= patience:
+                patience = min(2 * patience, _LONGEST)
         if not lacking:
             return
         if lacking != said:

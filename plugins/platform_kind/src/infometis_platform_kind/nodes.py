@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk import open_cluster
@@ -20,7 +21,8 @@ __all__ = ("ask_api", "wait_ready")
 
 _PAUSE = 0.5
 _LEASE = "coordination.k8s.io/v1"
-_ASK = 20.0  # seconds that one look may take
+_ASK = 1.5  # seconds that the first look may take: a port of Docker swallows what comes too early
+_LONGEST = 20.0  # and the last one, since a busy API only needs time
 _REPAIR = 60.0  # seconds that nodes with new addresses get before they are started anew
 
 
@@ -72,14 +74,19 @@ def wait_ready(
 
     """
     began, repaired, said = run.remaining(), False, "the API does not answer yet"
+    patience = _ASK
     while True:
         nodes = engine.nodes(name, run)
         _check_running(engine, nodes, run)
+        asked = time.monotonic()
         try:
-            _, lacking = ask_api(access, nodes, Run.within(run.remaining(_ASK), cancel=run.cancel))
+            once = Run.within(run.remaining(patience), cancel=run.cancel)
+            _, lacking = ask_api(access, nodes, once)
         except (ClusterError, DeadlineError) as error:
             run.check(f"waiting for cluster {name!r}: {said}")
             lacking = error.message.splitlines()[0]
+            if time.monotonic() - asked >= patience:
+                patience = min(2 * patience, _LONGEST)
         if not lacking:
             return
         if lacking != said:
