@@ -169,6 +169,7 @@ class _Promotion:
             held.enter_context(self._alone())
             self._save()
             self._prepare()
+            self._go_back()
             self._write()
             return self._ended("succeeded")
 
@@ -211,6 +212,12 @@ class _Promotion:
         if closed or faulty or plan.blocked:
             self._refuse(plan, [*(s.name for s in faulty), *(g.name for g in closed)])
         self._protected(plan)
+
+    def _go_back(self) -> None:
+        """End what had failed when it was killed: what runs by now may pass what failed then."""
+        for stage in self._report.stages:
+            if self._began and stage.state == "failed":
+                self._after_failure(stage, None)
 
     def _write(self) -> None:
         stages = self._stages

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.integration.engine.lab import Lab
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
 FILES: dict[str, dict[str, Any]] = {
     "infometis.yaml": {

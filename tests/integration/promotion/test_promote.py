@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
     from infometis_sdk.model.promotion import PromotionReport
 
-pytestmark = pytest.mark.integration
+# Long on a loaded machine: many processes, one after the other.
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(1200)]
 
 STAGES = ("validation", "border", "deployment", "integration", "performance")
 
@@ -271,6 +272,19 @@ BOUNDARIES = (
 )
 
 
+def killed(site: Site, subject: str, when: str) -> subprocess.CompletedProcess[str]:
+    """Promote in a process of its own, which kills itself at an event."""
+    script = Path(__file__).with_name("victim.py")
+    words = (str(site.root), str(site.state), "dev", "uat", subject, when)
+    return subprocess.run(
+        (sys.executable, str(script), *words),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+
+
 def cancel(site: Site) -> None:
     """Promote, and cancel as Ctrl-C does, once the gates were looked at."""
     token = CancelToken()
@@ -290,17 +304,9 @@ def test_a_promotion_that_is_killed_or_cancelled_goes_on(site: Site) -> None:
     site.up("dev")
     stack_id = site.ws()["uat"].stack_id
     files = PromotionFiles(site.state / "promotions")
-    script = Path(__file__).with_name("victim.py")
-    paths = (str(site.root), str(site.state))
     ids = set()
     for subject, when in BOUNDARIES:
-        done = subprocess.run(
-            (sys.executable, str(script), *paths, "dev", "uat", subject, when),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
+        done = killed(site, subject, when)
         assert done.returncode == -signal.SIGKILL, f"{subject} {when}: {done.stderr}"
         last = files.read(stack_id)
         assert last is not None
@@ -419,7 +425,10 @@ def test_failed_verification_goes_back_where_that_is_asked(site: Site) -> None:
     declare("worse")
     site.up("dev")
     slow.touch()
-    with pytest.raises(PromotionError) as caught:
+    # Killed on its way back, it goes on back, although all would pass by now.
+    assert killed(site, "rollback", "started").returncode == -signal.SIGKILL
+    slow.unlink()
+    with pytest.raises(PromotionError, match="performance") as caught:
         promote(site)
     failed: PromotionReport = caught.value.report
     assert failed.state == "rolled back", str(failed)
