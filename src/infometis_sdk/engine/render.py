@@ -101,7 +101,7 @@ def render(stack: ComposedStack, *, api_server: Sequence[str] = ()) -> ManifestS
     faults += border.faults
     boundary = _boundary_drafts(stack, drafts, border, api_server)
     drafts += [*_stack_drafts(stack, drafts), *scalers, *boundary, *border.drafts]
-    faults += _stamp(stack, drafts)
+    faults += _stamp(stack, drafts, border.credentials)
     if faults:
         raise RenderError(faults)
     return _manifest_set(stack, drafts, border.credentials)
@@ -216,10 +216,13 @@ def reference_values(composed: ComposedService) -> dict[str, Any]:
     }
 
 
-def _stamp(stack: ComposedStack, drafts: list[Draft]) -> list[Fault]:
+def _stamp(
+    stack: ComposedStack, drafts: list[Draft], published: Sequence[BoundCredential]
+) -> list[Fault]:
     """Stamp every object in place; what two services both want is a fault."""
     secrets = {secret_name(c.name, name) for c in stack.services for name in c.service.credentials}
     secrets |= {bound.secret for bound in external_credentials(stack.environment)}
+    secrets |= {bound.secret for bound in published}
     renamed = {
         (draft.object["kind"], draft.object["metadata"]["name"]): name
         for draft in drafts

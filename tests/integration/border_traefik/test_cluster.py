@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 from tests.integration.border_traefik.stacks import wanted
 from tests.unit.border_traefik.scenes import SERVICES
 
+from infometis_border_traefik import Traefik
 from infometis_sdk.engine.objects.order import SINGLETONS
-from infometis_sdk.model import Auth, BorderTls, Rate, RouteSettings, SecretRef
+from infometis_sdk.model import Acme, Auth, BorderTls, Rate, RouteSettings, SecretRef
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,3 +96,23 @@ def test_definitions_come_before_traefik_and_rules_before_routes(lab: Lab) -> No
     assert last["CustomResourceDefinition"] < kinds.index("Deployment")
     for before in ("Middleware", "ServersTransport", "TLSOption"):
         assert last.get(before, 0) < kinds.index("IngressRoute")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"capabilities": {"host_ports": "declared"}, "host_ports": {80: 8000, 443: 8443}},
+        {"published_by": "load-balancer", "settings": Traefik(replicas=2)},
+        {"published_by": "node-ports"},
+        {
+            "tls": BorderTls(source="acme", acme=Acme(email="a@example.com")),
+            "settings": Traefik(storage_class="none"),
+        },
+    ],
+    ids=["host-ports", "load-balancer", "node-ports", "acme"],
+)
+def test_each_way_to_publish_is_accepted(lab: Lab, given: dict[str, Any]) -> None:
+    """The API server stores it as it is rendered, and the pods may run in their namespace."""
+    made = wanted(lab, [SERVICES["web"]], **{"tls": SECRET, **given})
+    lab.up(made)
+    lab.settled(made)

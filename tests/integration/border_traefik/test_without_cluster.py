@@ -201,6 +201,31 @@ def test_only_named_clients_pass(tmp_path: Path) -> None:
         assert len(backend.seen) == 3
 
 
+def test_requests_without_an_answer_are_tried_again(tmp_path: Path) -> None:
+    """As often as the route says, where the method is idempotent; a POST that arrived is not."""
+    made = rendered(
+        "web",
+        settings=Traefik(configuration="file"),
+        routes={"web.http": RouteSettings(retries=2)},
+        tls=BorderTls(source="none", required=False),
+        around={"mode": "shared"},
+    )
+    (tmp_path / "routes").mkdir()
+    text: str = objects(made, "ConfigMap")["border-routes"]["data"]["routes.yaml"]
+    backend = Backend(socket.create_server(("127.0.0.1", 0)), "web")
+    text = text.replace(f"web.{HOME}.svc:80", f"127.0.0.1:{backend.address[1]}")
+    (tmp_path / "routes" / "routes.yaml").write_text(text)
+    with backend, told(arguments(made, name=f"{HOME}/border-traefik"), tmp_path) as ports:
+        for method, drops, status, arrived in (("GET", 2, 200, 3), ("POST", 1, 502, 1)):
+            backend.seen.clear()
+            backend.drop(drops)
+            client = http.client.HTTPConnection("127.0.0.1", ports["web"], timeout=30)
+            with contextlib.closing(client):
+                client.request(method, "/", headers={"Host": "web.localhost"})
+                assert (method, client.getresponse().status) == (method, status)
+            assert len(backend.seen) == arrived
+
+
 def test_the_egress_proxy_speaks_tls_to_whom_it_knows(tmp_path: Path) -> None:
     """Inside it is plain HTTP; outside the certificate must hold the name of the system.
 

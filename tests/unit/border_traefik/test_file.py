@@ -7,17 +7,21 @@ from hypothesis import given, strategies as st
 from tests.unit.border_traefik.scenes import (
     AUTH,
     HOME,
+    SERVICES,
     objects,
     pods,
     rendered,
+    scene,
     through,
 )
 
 from infometis_border_traefik import Traefik
+from infometis_border_traefik.border import TraefikBorder
 from infometis_border_traefik.writers.file import as_text
-from infometis_sdk.model import (
-    RouteSettings,
-)
+from infometis_sdk.engine.border.scene import Publisher
+from infometis_sdk.engine.compose import compose
+from infometis_sdk.engine.render import render
+from infometis_sdk.model import Environment, Project, RouteSettings
 
 
 def test_a_file_says_the_same_as_custom_resources() -> None:
@@ -60,3 +64,16 @@ def test_a_template_engine_finds_nothing_in_the_file(value: Any) -> None:
     text = as_text({"x": value})
     assert "{{" not in text
     assert {"x": value} == json.loads(text)
+
+
+def test_pods_that_read_files_follow_their_secrets() -> None:
+    """The file of a certificate is read once, so another certificate brings other pods."""
+    stack = compose(
+        Project(name="shop", services={"web": SERVICES["web"]}),
+        Environment("dev", mode="shared", border=scene().border),
+        publisher=Publisher(
+            name="traefik", adapter=TraefikBorder(), settings=Traefik(configuration="file")
+        ),
+    )
+    (pods_of,) = (m for m in render(stack).manifests if m.object["kind"] == "Deployment")
+    assert pods_of.reads == ("border-tls",)

@@ -161,8 +161,8 @@ def test_kafka_is_told_apart_by_name_broker_by_broker() -> None:
     assert found["tls"] == {"passthrough": True}
     assert [(each["match"], each["services"][0]["name"]) for each in found["routes"]] == [
         ("HostSNI(`kafka.localhost`)", "kafka"),
-        ("HostSNI(`kafka-0.localhost`)", "kafka-0"),
-        ("HostSNI(`kafka-1.localhost`)", "kafka-1"),
+        ("HostSNI(`kafka-0.localhost`)", "kafka-member-0"),
+        ("HostSNI(`kafka-1.localhost`)", "kafka-member-1"),
     ]
     assert made.secrets == ()
 

@@ -59,8 +59,13 @@ def once_inside(name: str, route: Route) -> Iterator[Middleware]:
         spec: dict[str, Any] = {"maxRequestBodyBytes": route.body_bytes}
         yield Middleware(name=f"{name}-body", kind="buffering", spec=spec)
     if route.settings.retries:
-        # Traefik counts the first try, and repeats no method that is not idempotent.
-        spec = {"attempts": route.settings.retries + 1, "initialInterval": "100ms"}
+        # Traefik counts the first try. Where nothing was sent yet it tries again by itself; 502 is
+        # what it says of a service that hung up, and then only idempotent methods are repeated.
+        spec = {
+            "attempts": route.settings.retries + 1,
+            "initialInterval": "100ms",
+            "status": ["502"],
+        }
         yield Middleware(name=f"{name}-retry", kind="retry", spec=spec)
 
 
