@@ -210,7 +210,7 @@ def test_a_removed_service_goes_and_its_data_stays(operator: Operator) -> None:
     after = set(ours(operator))
     gone = {key for key in before - after if "-release-" not in key[1]}
     assert gone
-    assert all(name.startswith("grafana") for _, name in gone)
+    assert all(name.removeprefix("boundary-").startswith("grafana") for _, name in gone)
     assert ("Secret", "grafana-admin") in after
     claim = ObjectRef(
         api_version="v1",

@@ -63,6 +63,7 @@ def guard_manifests(stack: Stack, *, image: str, port: int = 9464) -> list[dict[
         port=port,
         rules=rights(manifests, plural, lease=guard_lease(stack.stack_id)),
         pull_secrets=stack.environment.policies.registry.pull_secrets,
+        isolated=any(m.ref.kind == "NetworkPolicy" for m in manifests.manifests),
     )
 
 

@@ -282,7 +282,9 @@ class Stages:
             body, wrong = read_job(root, file)
             if not wrong:
                 home = (self.target.stack_id, self.manifests.namespace)
-                wrong = run_job(self.cluster, *home, body, self.run)
+                wrong = run_job(
+                    self.cluster, *home, body, self.run, manifests=self.manifests.manifests
+                )
             told[file] = wrong or "completed"
             faults += [f"{file}: {wrong}"] if wrong else []
         self.busy += time.monotonic() - begun

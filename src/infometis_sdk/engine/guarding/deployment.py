@@ -22,6 +22,7 @@ def guard_objects(
     port: int,
     rules: Mapping[str, Sequence[Rule]],
     pull_secrets: Sequence[str] = (),
+    isolated: bool = False,
 ) -> list[dict[str, Any]]:
     """Return ServiceAccount, roles, bindings and Deployment, in order of application.
 
@@ -34,6 +35,8 @@ def guard_objects(
         port: of metrics and health, on the pod's own address.
         rules: from :func:`~infometis_sdk.engine.guarding.rights.rights`.
         pull_secrets: names of Secrets for the registry.
+        isolated: policies shut off every pod of the namespace; the guard then needs one of its own,
+            since it speaks to the Kubernetes API and to whom it notifies, wherever that is.
 
     """
     name = f"infometis-{stack_id}-guard"
@@ -69,6 +72,21 @@ def guard_objects(
                 "subjects": [subject],
             },
         ]
+    selector = {k: labels[k] for k in list(labels)[:2]}
+    if isolated:
+        made.append(
+            {
+                "apiVersion": "networking.k8s.io/v1",
+                "kind": "NetworkPolicy",
+                "metadata": {"name": name, "namespace": namespace, "labels": labels},
+                "spec": {
+                    "podSelector": {"matchLabels": selector},
+                    "policyTypes": ["Ingress", "Egress"],
+                    "ingress": [{"ports": [{"port": port, "protocol": "TCP"}]}],
+                    "egress": [{}],
+                },
+            }
+        )
     made.append(
         {
             "apiVersion": "apps/v1",
@@ -77,7 +95,7 @@ def guard_objects(
             "spec": {
                 # One leads, the other stands by.
                 "replicas": 2,
-                "selector": {"matchLabels": {k: labels[k] for k in list(labels)[:2]}},
+                "selector": {"matchLabels": selector},
                 "template": {
                     "metadata": {
                         "labels": labels,
