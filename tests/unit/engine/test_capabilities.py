@@ -171,3 +171,28 @@ def test_required_encryption_wants_a_proof_or_a_mesh(
     assert unencrypted(Environment("dev"), states) is None
     if found is not None:
         assert ("policies.encryption", state) == (found.path, found.found)
+
+
+def _scaler(*metrics: dict[str, Any]) -> Manifest:
+    spec: dict[str, Any] = {"metrics": list(metrics)} if metrics else {}
+    kind = "HorizontalPodAutoscaler"
+    obj = {"apiVersion": "autoscaling/v2", "kind": kind, "metadata": {"name": "x"}, "spec": spec}
+    return Manifest(object=obj, zone="border")
+
+
+@pytest.mark.parametrize("simulated", [True, False])
+def test_autoscalers_need_measurements(*, simulated: bool) -> None:
+    """Where nothing measures pods they are refused, simulated or not; other metrics are not ours.
+
+    Where it is not known, nobody judges.
+    """
+    absent = {"metrics": "absent"}
+    by_cpu = _scaler({"type": "Resource", "resource": {"name": "cpu"}})
+    assert asks_of_the_cluster([by_cpu])
+    (message,) = _messages(by_cpu, states=absent, simulated=simulated)
+    assert message.startswith("error: nothing in this cluster measures cpu and memory")
+    # Without a word Kubernetes goes by cpu.
+    assert len(_messages(_scaler(), states=absent)) == 1
+    assert _messages(_scaler({"type": "External"}), states=absent) == []
+    for state in ("unknown", "declared", "proved"):
+        assert _messages(by_cpu, states={"metrics": state}) == []
