@@ -17,6 +17,7 @@ from infometis_sdk.engine.render import render
 from infometis_sdk.engine.writing.release import records_of
 from infometis_sdk.errors import ProjectError, RefusedError
 from infometis_sdk.model.bundle import Bundle
+from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
 from infometis_sdk.model.environment import (
     Environment,
     Patch,
@@ -259,6 +260,22 @@ def test_what_governs_is_that_of_today() -> None:
     assert back.platform == now.platform
     assert not back.policies.prune.enabled
     assert back.policies.pod_security == "baseline"
+
+
+def test_how_far_a_service_scales_goes_along() -> None:
+    """A Bundle carries what a service survives, and a Release the bounds it was deployed with."""
+    web = Service.web("web", image="example/web:1", port=80)
+    made = project(services={"web": web})
+    policies = Policies(
+        scaling={"web": ScalingPolicy(min=2, max=6, cpu=70)},
+        limits=LimitsPolicy(max={"cpu": "2"}),
+        scoped_quotas={"best": QuotaPolicy(hard={"pods": "0"}, scopes=["BestEffort"])},
+    )
+    then = Environment("dev", policies=policies)
+    now = Environment("dev", policies=Policies(scaling={"web": ScalingPolicy(min=1, max=9, cpu=1)}))
+    back = project_at(release_of(made, then), build_bundle(made), now)
+    assert back.services["web"].scaling == web.scaling
+    assert back.environments["dev"].policies == policies
 
 
 @pytest.mark.parametrize(
