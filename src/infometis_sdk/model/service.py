@@ -69,7 +69,8 @@ class SensitiveOperation:
     """Paths and methods of an endpoint that need stronger authentication than the rest.
 
     Attributes:
-        paths: request paths, each with all below it.
+        paths: request paths as the service sees them at the root of a host, each with all below
+            it.
         methods: HTTP methods; none means all.
         doc: what somebody could do there.
 

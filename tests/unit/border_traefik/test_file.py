@@ -5,6 +5,7 @@ from typing import Any
 
 from hypothesis import given, strategies as st
 from tests.unit.border_traefik.scenes import (
+    ACME,
     AUTH,
     HOME,
     SERVICES,
@@ -77,3 +78,11 @@ def test_pods_that_read_files_follow_their_secrets() -> None:
     )
     (pods_of,) = (m for m in render(stack).manifests if m.object["kind"] == "Deployment")
     assert pods_of.reads == ("border-tls",)
+
+
+def test_a_file_asks_for_certificates_of_acme() -> None:
+    """A router that names no resolver would get no certificate, and refuse every handshake."""
+    settings = Traefik(configuration="file")
+    made = rendered(settings=settings, tls=ACME, around={"mode": "shared"})
+    document = json.loads(objects(made, "ConfigMap")["border-routes"]["data"]["routes.yaml"])
+    assert document["http"]["routers"]["web-http-0"]["tls"]["certResolver"] == "acme"

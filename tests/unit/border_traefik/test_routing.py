@@ -14,6 +14,7 @@ from tests.unit.border_traefik.scenes import (
     through,
 )
 
+from infometis_border_traefik import Traefik
 from infometis_border_traefik.names import route_objects
 from infometis_sdk.model import (
     BorderTls,
@@ -251,3 +252,38 @@ def test_client_certificates(auth: str, sensitive: str, demand: str, *, asks: bo
     chain = [f"border-auth-{sensitive}-{part}" for part in ("clear", "show", "ask")]
     assert asks == (chain == through(found["routes"][0]))
     assert asks == (f"{HOME}-border/border-client-names" in objects(made, "IngressRoute"))
+
+
+def test_a_port_asks_for_what_its_own_routes_demand() -> None:
+    """What is open on one port of a host must not make another one ask for less.
+
+    Nothing looks at a certificate after the handshake of a connection that is no HTTP.
+    """
+    made = rendered(
+        "web",
+        "kafka",
+        auth=AUTH,
+        routes={
+            "web.http": RouteSettings(auth="open", host="shop.localhost"),
+            "kafka.out": RouteSettings(auth="badge", host="shop.localhost", port=9094),
+        },
+    )
+    named = spec(made, "IngressRouteTCP", "kafka-out")["tls"]["options"]["name"]
+    demand = spec(made, "TLSOption", named)["clientAuth"]["clientAuthType"]
+    assert demand == "RequireAndVerifyClientCert"
+    web = spec(made, "IngressRoute", "web-http")["tls"]["options"]["name"]
+    assert "clientAuth" not in spec(made, "TLSOption", web)
+
+
+@pytest.mark.parametrize(
+    ("proxy_protocol", "client"),
+    [(False, {"excludedIPs": ["192.0.2.0/24"]}), (True, {"depth": 0})],
+)
+def test_who_the_client_is_behind_proxies(client: dict[str, Any], *, proxy_protocol: bool) -> None:
+    """The PROXY protocol gives the connection the client's address, and no header names it then."""
+    made = rendered(
+        settings=Traefik(trusted_proxies=["192.0.2.0/24"], proxy_protocol=proxy_protocol),
+        routes={"web.http": RouteSettings(allow=["10.0.0.0/8"])},
+    )
+    found = spec(made, "Middleware", "web-http-allow")["ipAllowList"]
+    assert found == {"sourceRange": ["10.0.0.0/8"], "ipStrategy": client}

@@ -139,8 +139,12 @@ def _guarded(route: Route, border: Border) -> Iterator[Guarded]:
 
 
 def _outside(route: Route, path: str) -> str:
-    """Return a path of the service as the outside sees it."""
-    if route.path == "/":
+    """Return a path of the service as the outside sees it.
+
+    Where the service itself answers below the route's path, its own paths begin with that.
+    """
+    native = not route.strip and route.endpoint.path.rstrip("/") == route.path
+    if route.path == "/" or native:
         return path
     return route.path if path == "/" else f"{route.path}{path}"
 

@@ -59,7 +59,12 @@ def boundary_policies(
     made = []
     if environment.mode == "independent":
         made.append(_policy("boundary", {}, [], []))
-        own = (p for p in (*neighbours.border, *neighbours.egress) if p.namespace == pods.home)
+        # Without labels it would be every pod, and nothing would be denied any more.
+        own = (
+            peer
+            for peer in (*neighbours.border, *neighbours.egress)
+            if peer.namespace == pods.home and peer.pods
+        )
         for number, labels in enumerate(dict.fromkeys(tuple(peer.pods.items()) for peer in own), 1):
             selector = {"matchLabels": dict(labels)}
             made.append(_policy(f"boundary-of-border-{number}", selector, [{}], [{}]))

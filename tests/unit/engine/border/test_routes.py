@@ -110,6 +110,16 @@ def test_sensitive_operations_get_their_own_authentication() -> None:
     assert (route.auth, route.guarded) == ("staff", ())
 
 
+def test_sensitive_paths_of_a_service_below_its_own_path_are_told_as_it_names_them() -> None:
+    """With the path twice in it a rule would match nothing, and the weaker one would let pass."""
+    operation = SensitiveOperation(paths=("/hello/admin", "/"))
+    endpoint = Endpoint(port=80, public=True, path="/hello", sensitive=(operation,))
+    auth = {"staff": Auth(type="forward", address="http://auth/")}
+    routes = {"hello.http": RouteSettings(path="/hello", sensitive_auth="staff")}
+    (route,) = routes_of({"hello": service(http=endpoint)}, environment(auth=auth, routes=routes))
+    assert [guarded.paths for guarded in route.guarded] == [("/hello/admin", "/")]
+
+
 def test_other_protocols_take_the_default_only_if_they_can_carry_it() -> None:
     """Passwords are HTTP's; a client certificate belongs to the handshake of any protocol."""
     kafka = service("kafka", out=Endpoint(port=9094, public=True, protocol="kafka"))

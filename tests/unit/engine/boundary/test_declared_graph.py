@@ -168,7 +168,9 @@ def _service(name: str, sketch: Sketch) -> Service:
     )
 
 
-def _rendered(graph: Mapping[str, Sketch], mode: str) -> ManifestSet:
+def _rendered(
+    graph: Mapping[str, Sketch], mode: str, adapter: BorderAdapter | None = None
+) -> ManifestSet:
     network = IsolationPolicy(
         mode="isolate", metrics=[Peer(namespace="monitoring", pods={"app": "prometheus"})]
     )
@@ -180,7 +182,7 @@ def _rendered(graph: Mapping[str, Sketch], mode: str) -> ManifestSet:
         policies=Policies(network=network),
     )
     project = Project(name="demo", services={n: _service(n, s) for n, s in graph.items()})
-    publisher = Publisher(name="edge", adapter=Edge())
+    publisher = Publisher(name="edge", adapter=adapter or Edge())
     stack = compose(project, environment, publisher=publisher)
     return render(stack, api_server=[f"{API[0]}:{API[1]}"])
 
@@ -240,3 +242,22 @@ def test_only_a_cluster_of_ours_is_closed_to_strangers() -> None:
         policies = [m.object for m in made if m.ref.kind == "NetworkPolicy"]
         assert expected == decide(policies, world, stranger, 80).allowed
         assert expected == decide(policies, stranger, world, 80).allowed
+
+
+class Anywhere(Edge):
+    """A border whose pods nothing tells from others, in the namespace of the services."""
+
+    def render(self, scene: Scene) -> BorderManifests:
+        """Return such a peer."""
+        return BorderManifests(objects=[], peers=[Peer(namespace=scene.namespace)])
+
+
+def test_a_border_without_labels_opens_nothing() -> None:
+    """A policy that lets its pods do everything would let every pod of the namespace do so."""
+    graph = {"a": Sketch(frozenset(), frozenset(), many=False, token=False, api=False,
+                         metrics=False, public=True)}  # fmt: skip
+    made = _rendered(graph, "independent", Anywhere()).manifests
+    policies = [m.object for m in made if m.ref.kind == "NetworkPolicy"]
+    world, stranger = OUTSIDE["world"], OUTSIDE["stranger"]
+    assert not decide(policies, world, stranger, 80).allowed
+    assert not decide(policies, stranger, world, 80).allowed

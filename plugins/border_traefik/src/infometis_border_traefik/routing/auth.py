@@ -135,21 +135,22 @@ def _shown(auth: Auth) -> str:
 
 def demanded_by_host(
     routes: Iterable[Route], auths: Mapping[str, Auth]
-) -> Mapping[str, tuple[str, bool]]:
-    """Return which client certificates each host asks for, and whether all of it demands them.
+) -> Mapping[tuple[str, int], tuple[str, bool]]:
+    """Return which client certificates each host on a port asks for, and whether all demand them.
 
-    Options of TLS hold for a host: the handshake is over before any path is known.
+    Options of TLS hold for a host on a port: the handshake is over before any path is known.
+    What is open on one port must not make another one ask for less.
     """
-    words: dict[str, list[str]] = {}
+    words: dict[tuple[str, int], list[str]] = {}
     for route in routes:
         if route.tls == "terminate":
-            words.setdefault(route.host, []).append(route.auth)
-            words[route.host] += [guarded.auth for guarded in route.guarded]
+            here = words.setdefault((route.host, route.public_port), [])
+            here += [route.auth, *(guarded.auth for guarded in route.guarded)]
     found = {}
-    for host, all_words in words.items():
+    for place, all_words in words.items():
         mutual = [word for word in all_words if word in auths and auths[word].type == "mtls"]
         if mutual:
-            found[host] = (mutual[0], len(mutual) == len(all_words))
+            found[place] = (mutual[0], len(mutual) == len(all_words))
     return found
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from infometis_border_traefik.layout import Layout
+    from infometis_border_traefik.settings import Traefik
     from infometis_sdk.model.border import Route
     from infometis_sdk.ports.border import Scene
 
@@ -52,15 +53,16 @@ def http_route(
     name: str,
     scene: Scene,
     layout: Layout,
-    demanded: Mapping[str, tuple[str, bool]],
+    demanded: Mapping[tuple[str, int], tuple[str, bool]],
 ) -> Made:
     """Return the routers of one route: the route itself, and above it its sensitive operations."""
     before = [
         *answer(name, route, scene.border.tls),
-        *limits(name, route, scene.settings.trusted_proxies),
+        *limits(name, route, _forwarders(scene.settings)),
     ]
     after = [*once_inside(name, route), *rewrites(name, route)]
-    everywhere = demanded.get(route.host, ("", False))[1] if route.tls == "terminate" else False
+    asked = demanded.get((route.host, route.public_port)) if route.tls == "terminate" else None
+    everywhere = asked is not None and asked[1]
     transport = _transport(name, route)
     backend = Backend(
         service=route.backend,
@@ -102,7 +104,7 @@ def http_route(
             backend=backend,
         )
     )
-    tls = tls_use(scene, demanded.get(route.host)) if route.tls == "terminate" else None
+    tls = tls_use(scene, asked) if route.tls == "terminate" else None
     entry_point = layout.entry_point(tls=tls is not None, public=route.public_port, http=True)
     return Made(
         route=HttpRoute(name=name, entry_point=entry_point, rules=routers, tls=tls),
@@ -110,6 +112,14 @@ def http_route(
         transports=[transport] if transport else [],
         inspected=looked_at,
     )
+
+
+def _forwarders(settings: Traefik) -> tuple[str, ...]:
+    """Return the proxies that name the client in a header.
+
+    One that speaks the PROXY protocol gives its connection the address of the client.
+    """
+    return () if settings.proxy_protocol else settings.trusted_proxies
 
 
 def _transport(name: str, route: Route) -> Transport | None:

@@ -27,7 +27,7 @@ def tcp_route(
     name: str,
     scene: Scene,
     layout: Layout,
-    demanded: Mapping[str, tuple[str, bool]],
+    demanded: Mapping[tuple[str, int], tuple[str, bool]],
 ) -> tuple[TcpRoute, list[Middleware]]:
     """Return the routers of one route, and its limits.
 
@@ -37,7 +37,7 @@ def tcp_route(
     middlewares = list(connection_limits(name, route))
     tls: TlsUse | None = None
     if route.tls == "terminate":
-        tls = tls_use(scene, demanded.get(route.host))
+        tls = tls_use(scene, demanded.get((route.host, route.public_port)))
     elif route.tls == "passthrough":
         tls = TlsUse(passthrough=True)
     places = [(route.host if tls else "", route.backend)]

@@ -67,7 +67,9 @@ def _options_name(auth: str, demanded: bool) -> str:  # noqa: FBT001 - of a pair
     return auth_object(auth) if demanded else f"{auth_object(auth)}-optional"
 
 
-def tls_options(scene: Scene, demanded: Mapping[str, tuple[str, bool]]) -> Iterator[TlsOptions]:
+def tls_options(
+    scene: Scene, demanded: Mapping[tuple[str, int], tuple[str, bool]]
+) -> Iterator[TlsOptions]:
     """Yield the options of all routes, and those for names that no route has."""
     minimum = scene.border.tls.minimum
     if not scene.settings.use_existing:

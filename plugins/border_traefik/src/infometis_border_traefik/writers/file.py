@@ -179,7 +179,10 @@ def _tls(tls: TlsUse | None) -> dict[str, Any] | None:
         return None
     if tls.passthrough:
         return {"passthrough": True}
-    return {"options": tls.options}
+    made = {"options": tls.options}
+    if tls.resolver:
+        made["certResolver"] = tls.resolver
+    return made
 
 
 def _middleware(middleware: Middleware) -> dict[str, Any]:
