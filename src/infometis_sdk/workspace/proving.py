@@ -123,7 +123,7 @@ def _same(release: Release, stack: Stack, now: ComposedStack) -> bool:
     )
 
 
-_RENDERED = ("border", "mode", "patches", "policies")
+_RENDERED = ("border", "external", "mode", "patches", "policies")
 """Of an environment's definition, what its render depends on."""
 
 

@@ -27,6 +27,7 @@ _ELSEWHERE = ("name", "values", "local", "sources", "origin", "stack_id", "names
 """What a Release says in fields of its own, or what is true of one working tree only."""
 
 _RENDERED = (
+    "network",
     "registry",
     "pod_security",
     "resource_quota",

@@ -16,15 +16,18 @@ from infometis_sdk.engine.core.recorded import definition_of, project_at
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.writing.release import records_of
 from infometis_sdk.errors import ProjectError, RefusedError
+from infometis_sdk.model.border import Border
 from infometis_sdk.model.bundle import Bundle
 from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
 from infometis_sdk.model.environment import (
     Environment,
+    IsolationPolicy,
     Patch,
     Policies,
     PrunePolicy,
     RegistryPolicy,
 )
+from infometis_sdk.model.external import External
 from infometis_sdk.model.project import Lock, Project
 from infometis_sdk.model.release import Release
 from infometis_sdk.model.secret import SecretRef
@@ -260,6 +263,25 @@ def test_what_governs_is_that_of_today() -> None:
     assert back.platform == now.platform
     assert not back.policies.prune.enabled
     assert back.policies.pod_security == "baseline"
+
+
+def test_the_boundary_and_the_border_go_along() -> None:
+    """What the outside and the inside could reach then, they can reach again; not what is so now."""
+    web = Service.web("web", image="example/web:1", port=80)
+    made = project(services={"web": web})
+    then = Environment(
+        "dev",
+        border=Border(type="any", domain="then.test", anonymous=True),
+        external={"orders": External(addresses=["192.0.2.1"], port=5432)},
+        policies=Policies(network=IsolationPolicy(mode="open")),
+    )
+    now = Environment("dev", border=Border(type="any", domain="now.test", anonymous=True))
+    back = project_at(release_of(made, then), build_bundle(made), now).environments["dev"]
+    assert (back.border, back.external, back.policies.network) == (
+        then.border,
+        then.external,
+        then.policies.network,
+    )
 
 
 def test_how_far_a_service_scales_goes_along() -> None:
