@@ -266,7 +266,7 @@ def test_what_governs_is_that_of_today() -> None:
 
 
 def test_the_boundary_and_the_border_go_along() -> None:
-    """What the outside and the inside could reach then, they can reach again; not what is so now."""
+    """What the outside and the inside could reach then, they can reach again."""
     web = Service.web("web", image="example/web:1", port=80)
     made = project(services={"web": web})
     then = Environment(
