@@ -1,7 +1,7 @@
 """A genuine Traefik outside of any cluster, fed by a genuine API server.
 
-It runs with the static arguments that the adapter renders for its pod, so that these are proven
-too: only addresses become loopback ones with free ports, and paths lie in the test's folder.
+It runs on a host beside this machine, with the static arguments that the adapter renders for its
+pod, so that these are proven too; only what it keeps lies in the test's folder.
 It gets the token of the ServiceAccount that was rendered for it, and therefore its rights.
 """
 
@@ -10,21 +10,24 @@ from __future__ import annotations
 import base64
 import contextlib
 import http.client
-import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
+from urllib.parse import urlsplit
 
 import yaml
 
+from infometis_border_traefik.routing.route import READY_PATH
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from tests.neighbours import Neighbour
 
     from infometis_sdk.ports.platform import Access
 
@@ -33,7 +36,7 @@ __all__ = ("Traefik", "eventually", "missing_parts", "program")
 PATIENCE = 120.0
 _T = TypeVar("_T")
 _ADDRESS = re.compile(
-    r"--entrypoints\.([a-z0-9-]+)\.address=(.*):(\d+)(/(?:tcp|udp))?$", re.IGNORECASE
+    r"--entrypoints\.([a-z0-9-]+)\.address=.*:(\d+)(?:/(?:tcp|udp))?$", re.IGNORECASE
 )
 
 
@@ -70,29 +73,35 @@ class Traefik:
 
     Args:
         folder: for its token, its log and what it keeps.
+        host: where it runs.
         arguments: static ones, as rendered for the pod.
         access: the cluster that it watches.
         token: of the ServiceAccount that it is.
 
     Attributes:
-        ports: name of an entry point to its port on loopback.
+        ports: name of an entry point to its port.
         log: file with what it said, access log included.
 
     """
 
-    def __init__(self, folder: Path, arguments: Sequence[str], access: Access, token: str) -> None:
+    def __init__(
+        self, folder: Path, host: Neighbour, arguments: Sequence[str], access: Access, token: str
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.log = folder / "traefik.log"
-        self._folder, self._given = folder, tuple(arguments)
+        self.ports = {found[1]: int(found[2]) for found in map(_ADDRESS.match, arguments) if found}
+        self._folder, self._host, self._given = folder, host, tuple(arguments)
         self._server, authority = _server(access)
         self._token, self._authority = folder / "token", folder / "ca.crt"
         self._authority.write_bytes(authority)
         self._token.touch(mode=0o600)
         self._token.write_text(token)
-        self.ports: dict[str, int] = {}
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
+        port = urlsplit(self._server).port
+        assert port, f"{self._server} names no port"
+        self._host.lead(port)
         self.start()
         return self
 
@@ -101,12 +110,7 @@ class Traefik:
 
     def start(self) -> None:
         """Start it, and wait until it has read all that it watches."""
-        self.ports = {
-            found[1]: self.ports.get(found[1]) or _free()
-            for found in map(_ADDRESS.match, self._given)
-            if found
-        }
-        arguments = [self._outside(each) for each in self._given]
+        arguments = [re.sub(r"=/(data|tmp)/", f"={self._folder}/", each) for each in self._given]
         arguments += [
             f"--providers.kubernetescrd.endpoint={self._server}",
             f"--providers.kubernetescrd.token={self._token}",
@@ -115,15 +119,7 @@ class Traefik:
         # With these it would look for the cluster where it does not run.
         gone = ("KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT", "KUBECONFIG")
         environ = {name: value for name, value in os.environ.items() if name not in gone}
-        with self.log.open("ab") as log:
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", program(), *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env=environ,
-            )
+        self._process = self._host.start([program(), *arguments], self.log, environ)
         eventually(self._ready, bool, "Traefik does not start")
 
     def stop(self) -> None:
@@ -137,57 +133,20 @@ class Traefik:
         self._process.wait()
         self._process = None
 
-    def inner(self, port: int) -> tuple[str, int]:
-        """Return where that is which listens on this port in a pod."""
-        for found in filter(None, map(_ADDRESS.match, self._given)):
-            if int(found[3]) == port:
-                return self.address(found[1])
-        msg = f"no entry point has port {port}"
-        raise LookupError(msg)
-
     def address(self, entry_point: str) -> tuple[str, int]:
         """Return where an entry point listens."""
-        return "127.0.0.1", self.ports[entry_point]
-
-    def api(self, port: int, path: str) -> Any:
-        """Ask its API, which listens on that port in a pod."""
-        status, body = self._get(self.inner(port), path)
-        return json.loads(body) if status == 200 else None
-
-    def _outside(self, argument: str) -> str:
-        if found := _ADDRESS.match(argument):
-            return argument.replace(found[0], "") + (
-                f"--entrypoints.{found[1]}.address=127.0.0.1:{self.ports[found[1]]}{found[4] or ''}"
-            )
-        return re.sub(r"=/(data|tmp)/", f"={self._folder}/", argument)
+        return self._host.address, self.ports[entry_point]
 
     def _ready(self) -> bool:
         if self._process is None or self._process.poll() is not None:
             tail = self.log.read_text(errors="replace")[-3000:]
             msg = f"Traefik ended:\n{tail}"
             raise RuntimeError(msg)
-        with contextlib.suppress(OSError):
-            return self._get(self.address(self._pinged), "/ping")[0] == 200
+        client = http.client.HTTPConnection(*self.address("traefik"), timeout=10)
+        with contextlib.suppress(OSError), contextlib.closing(client):
+            client.request("GET", READY_PATH)
+            return client.getresponse().status == 200
         return False
-
-    @property
-    def _pinged(self) -> str:
-        stem = "--ping.entrypoint="
-        given = [each[len(stem) :] for each in self._given if each.lower().startswith(stem)]
-        return given[0] if given else "traefik"
-
-    @staticmethod
-    def _get(address: tuple[str, int], path: str) -> tuple[int, bytes]:
-        client = http.client.HTTPConnection(*address, timeout=10)
-        with contextlib.closing(client):
-            client.request("GET", path)
-            answer = client.getresponse()
-            return answer.status, answer.read()
-
-
-def _free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 def _server(access: Access) -> tuple[str, bytes]:

@@ -122,6 +122,6 @@ def test_five_hundred_routes_need_five_hundred_objects() -> None:
         for number in range(500)
     }
     made = rendered(*many, services=many)
-    assert len(objects(made, "IngressRoute")) == 500 + 2
+    assert len(objects(made, "IngressRoute")) == 500 + 3
     assert len(made.secrets[0].hosts) == 500
     assert attrs.asdict(made.secrets[0])["kind"] == "certificate"

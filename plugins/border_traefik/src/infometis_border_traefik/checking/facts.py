@@ -163,12 +163,37 @@ def _denied(
             plural, namespaced = resource.plural, resource.namespaced
         space = namespace if namespaced else ""
         attributes = {"verb": "create", "group": group, "resource": plural, "namespace": space}
-        if _may(attributes, cluster, run):
+        if _may(attributes, cluster, run) or _all_there(wanted, scene, objects, cluster, run):
             return ""
         return f"create {plural}{f'.{group}' if group else ''}{f' in {space}' if space else ''}"
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:
         return tuple(filter(None, pool.map(denied, asked)))
+
+
+def _all_there(
+    wanted: tuple[str, str, str],
+    scene: Scene,
+    objects: Sequence[Mapping[str, Any]],
+    cluster: Cluster,
+    run: Run,
+) -> bool:
+    """Tell whether nothing of this kind has to be made, as for a guest who was given it."""
+    api_version, kind, namespace = wanted
+    refs = (
+        ObjectRef(
+            api_version=api_version,
+            kind=kind,
+            namespace=str(obj["metadata"].get("namespace") or scene.namespace),
+            name=str(obj["metadata"]["name"]),
+        )
+        for obj in objects
+        if (obj["apiVersion"], obj["kind"]) == (api_version, kind)
+    )
+    try:
+        return all(cluster.get(ref, run) is not None for ref in refs if ref.namespace == namespace)
+    except ClusterError:
+        return False
 
 
 def _may(attributes: Mapping[str, str], cluster: Cluster, run: Run) -> bool:

@@ -52,6 +52,9 @@ def arguments(scene: Scene, layout: Layout) -> list[str]:
         *entry_point(STATUS, f":{STATUS_PORT}"),
         *entry_point("metrics", f":{METRICS_PORT}"),
         *_self_service(),
+        # Served by no entry point of its own, but by a route on the loopback interface.
+        "--api=true",
+        "--api.dashboard=false",
         "--ping=true",
         "--ping.entrypoint=traefik",
         # Same metrics for every router: by code, so that refusals of each route can be counted.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.border import Reach
 
-__all__ = ("ask",)
+__all__ = ("ask", "trusting")
 
 _PATIENCE = 15.0
 _STAYS = 1.0  # seconds after which a connection that nobody closed counts as open
@@ -33,8 +33,24 @@ _VERSIONS = {
 _KAFKA_HELLO = bytes.fromhex("0000000a0012000000000007ffff")
 
 
-def ask(question: Question, reach: Reach, run: Run) -> Answer:
-    """Ask one question, and say what came of it; no trouble of the network is raised."""
+def trusting(reach: Reach) -> ssl.SSLContext:
+    """Return how trusted questions are asked; made once, since it reads every authority."""
+    context = ssl.create_default_context()
+    if reach.authorities is not None:
+        context.load_verify_locations(reach.authorities)
+    return context
+
+
+def ask(question: Question, reach: Reach, trusted: ssl.SSLContext, run: Run) -> Answer:
+    """Ask one question, and say what came of it; no trouble of the network is raised.
+
+    Args:
+        question: what to ask.
+        reach: how this machine gets to the published port.
+        trusted: from :func:`trusting`, for questions that want it.
+        run: deadline and cancel token.
+
+    """
     address = reach.ports.get(question.port)
     if address is None:
         detail = f"port {question.port} cannot be reached from this machine"
@@ -48,7 +64,8 @@ def ask(question: Question, reach: Reach, run: Run) -> Answer:
         if not question.secure:
             return _talk(sock, question, Answer())
         try:
-            secure = _context(question, reach).wrap_socket(sock, server_hostname=question.host)
+            context = trusted if question.trusted else _lenient(question.newest)
+            secure = context.wrap_socket(sock, server_hostname=question.host)
         except ssl.SSLCertVerificationError as error:
             return Answer(trouble="certificate", detail=error.verify_message)
         except OSError as error:
@@ -106,19 +123,17 @@ def _kafka(sock: socket.socket, _: Question, so_far: Answer) -> Answer:
     return attrs.evolve(so_far, open=fits, trouble="" if fits else "broken", detail=detail)
 
 
-def _context(question: Question, reach: Reach) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    if reach.authorities is not None:
-        context.load_verify_locations(reach.authorities)
-    if not question.trusted:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    if question.newest:
+def _lenient(newest: str) -> ssl.SSLContext:
+    """Take any certificate, and offer versions up to that one."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    if newest:
         with warnings.catch_warnings():
             # Old versions are offered to see that they are refused.
             warnings.simplefilter("ignore", DeprecationWarning)
             context.minimum_version = ssl.TLSVersion.TLSv1_1
-            context.maximum_version = _VERSIONS[question.newest]
+            context.maximum_version = _VERSIONS[newest]
         context.set_ciphers("DEFAULT:@SECLEVEL=0")
     return context
 

@@ -130,8 +130,12 @@ class _Route:
         if headers := self._headers_promised():
             yield self._headers(headers)
         if self._secure and self._border.tls.hsts:
-            question = self._ask(self._path)
-            yield Promise(what="HSTS", question=question, judge=self._hsts)
+            # Refusals carry it too, but for those in the handshake.
+            auth = self._auth(self._route.auth)
+            if auth is not None and auth.type == "mtls":
+                yield Promise(what="HSTS", reason="needs a client certificate, which is not here")
+            else:
+                yield Promise(what="HSTS", question=self._ask(self._path), judge=self._hsts)
 
     def other(self) -> Iterator[Promise]:
         """Yield those of a route that carries something else than HTTP."""
@@ -269,6 +273,8 @@ class _Route:
             return "failed", answer.detail
         if answer.status in _NO_BACKEND:
             return "failed", f"{answer.status}: {_NO_BACKEND[answer.status]}"
+        if answer.status == 500 and answer.body.strip() == b"Internal Server Error":  # noqa: PLR2004
+            return "failed", "500: Traefik does not trust the service's certificate, or it broke"
         if answer.status == 403 and self._route.settings.allow:  # noqa: PLR2004
             return "unproven", "403: this machine is not among the addresses that may pass"
         if answer.status == 404 and answer.body.strip() == b"404 page not found":  # noqa: PLR2004

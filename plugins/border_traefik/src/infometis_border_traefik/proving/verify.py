@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from infometis_border_traefik.proving.api import ApiError, ask_loaded
-from infometis_border_traefik.proving.client import ask
+from infometis_border_traefik.proving.client import ask, trusting
 from infometis_border_traefik.proving.inside import Inside, inside
 from infometis_border_traefik.proving.loaded import expected_routers, loaded_proofs
 from infometis_border_traefik.proving.promises import promises, stranger
@@ -18,6 +19,7 @@ from infometis_sdk.model.run import Event
 from infometis_sdk.ports.pods import PodStreams
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Mapping, Sequence
 
     from infometis_border_traefik.proving.loaded import Loaded
@@ -28,9 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ("verify",)
 
-_SETTLES = 30.0
-"""Seconds in which a change reaches Traefik and its answers: its own throttle is 2 s, and DNS,
-certificates and backends come up beside it."""
+_SETTLES = 10.0
+"""Seconds in which a change reaches Traefik and its answers: its own throttle is 2 s."""
 
 _PAUSE = 1.0
 _AT_ONCE = 8
@@ -66,24 +67,25 @@ def verify(
         asked.insert(0, ("", unknown))
     proofs: list[Proof] = [promise.proof(route, None) for route, promise in asked]
     missing = list(range(len(asked)))
-    patience = run.remaining(_SETTLES)
-    waited = 0.0
+    ways = (reach, trusting(reach))
+    settled = time.monotonic() + run.remaining(_SETTLES)
     while True:
         run.check("proving the border")
         loaded = _loaded(scene, objects, cluster, run)
-        for at, proof in zip(missing, _ask([asked[at] for at in missing], reach, run), strict=True):
+        for at, proof in zip(missing, _ask([asked[at] for at in missing], ways, run), strict=True):
             proofs[at] = proof
         missing = [at for at in missing if proofs[at].state == "failed"]
-        if waited >= patience or not (missing or _any_failed(loaded)):
+        if time.monotonic() >= settled or not (missing or _any_failed(loaded)):
             return _in_order(scene, loaded, proofs)
         _rest(run)
-        waited += _PAUSE
 
 
-def _ask(asked: Sequence[tuple[str, Promise]], reach: Reach, run: Run) -> tuple[Proof, ...]:
+def _ask(
+    asked: Sequence[tuple[str, Promise]], ways: tuple[Reach, ssl.SSLContext], run: Run
+) -> tuple[Proof, ...]:
     def one(named: tuple[str, Promise]) -> Proof:
         route, promise = named
-        answer = None if promise.question is None else ask(promise.question, reach, run)
+        answer = None if promise.question is None else ask(promise.question, *ways, run)
         return promise.proof(route, answer)
 
     with ThreadPoolExecutor(_AT_ONCE) as pool:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("answer", "connection_limits", "limits", "once_inside", "redirect", "rewrites")
 
 _HTTPS = 443
+_OVERRIDES = ("X-HTTP-Method", "X-HTTP-Method-Override", "X-Method-Override")
 
 
 def answer(name: str, route: Route, tls: BorderTls) -> Iterator[Middleware]:
@@ -75,6 +76,9 @@ def rewrites(name: str, route: Route) -> Iterator[Middleware]:
         spec: dict[str, Any] = {"prefixes": [route.path]}
         yield Middleware(name=f"{name}-strip", kind="stripPrefix", spec=spec)
     headers = dict(route.settings.request_headers)
+    if route.guarded:
+        # Some servers take the method from a header, past the rule of a sensitive operation.
+        headers = {**dict.fromkeys(_OVERRIDES, ""), **headers}
     if route.endpoint.protocol == "https":
         # A server that speaks TLS answers to the names on its certificate only; the public name
         # is in X-Forwarded-Host.

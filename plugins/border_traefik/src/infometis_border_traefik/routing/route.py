@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from infometis_border_traefik.layout import STATUS
 from infometis_border_traefik.names import route_objects
-from infometis_border_traefik.routing.auth import checks, demanded_by_host
+from infometis_border_traefik.routing.auth import CHECK, checks, demanded_by_host
 from infometis_border_traefik.routing.http import http_route, redirects
 from infometis_border_traefik.routing.tcp import tcp_route
 from infometis_border_traefik.routing.tls import tls_options
@@ -59,7 +59,7 @@ def routing_of(scene: Scene, layout: Layout) -> Routing:
     asked, refusal = checks(scene.border.auth, looked_at)
     http += asked
     if layout.installed:
-        http.append(_ready())
+        http += [_ready(), _api()]
     return Routing(
         http=http,
         tcp=tcp,
@@ -81,3 +81,14 @@ def _ready() -> HttpRoute:
     """
     rule = HttpRule(match="Path(`/ready`)", priority=1, backend=Backend(service=f"ping{INTERNAL}"))
     return HttpRoute(name="border-ready", entry_point=STATUS, rules=[rule], apart=True)
+
+
+def _api() -> HttpRoute:
+    """Return the route to what Traefik says of itself, read only, for proofs.
+
+    On the loopback interface of its pod: who may forward a port there may read it, nobody else.
+    """
+    rule = HttpRule(
+        match="PathPrefix(`/api/`)", priority=3, backend=Backend(service=f"api{INTERNAL}")
+    )
+    return HttpRoute(name="border-api", entry_point=CHECK, rules=[rule], apart=True)
