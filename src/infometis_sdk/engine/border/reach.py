@@ -30,7 +30,8 @@ def published_ports(
         run: deadline and cancel token.
 
     """
-    there = dict(_ports_of_nodes(manifests))
+    back = {node: here for here, node in host_ports.items()}
+    there = {back.get(port, port): port for port in _ports_of_nodes(manifests)}
     found: dict[int, tuple[str, int]] = {}
     for manifest in manifests.manifests:
         obj = manifest.object
@@ -48,7 +49,6 @@ def published_ports(
             there |= ports
             address = ""
         found |= {port: (address, near) for port, near in ports.items() if address}
-    back = {node: here for here, node in host_ports.items()}
     for port, node_port in there.items():
         if node_port in back:
             found.setdefault(port, ("127.0.0.1", back[node_port]))
@@ -58,15 +58,15 @@ def published_ports(
     return found
 
 
-def _ports_of_nodes(manifests: ManifestSet) -> Iterator[tuple[int, int]]:
-    """Yield the host ports of the border's pods: they are what clients see."""
+def _ports_of_nodes(manifests: ManifestSet) -> Iterator[int]:
+    """Yield the host ports of the border's pods: what clients see, if no machine maps them."""
     for manifest in manifests.manifests:
         if manifest.zone != ZONE:
             continue
         for _, container in podspec.containers(podspec.pod_spec(manifest.object) or {}):
             for port in container.get("ports") or ():
                 if port.get("hostPort"):
-                    yield port["hostPort"], port["hostPort"]
+                    yield port["hostPort"]
 
 
 def _balancer(service: Mapping[str, Any]) -> str:

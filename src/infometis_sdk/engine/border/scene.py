@@ -77,7 +77,10 @@ def scene_faults(stack: ComposedStack) -> tuple[Fault, ...]:
     if publisher is None:
         return ()
     faults = []
-    for feature, path in dict.fromkeys(_asked(stack.environment.border, stack.routes)):
+    asked = list(_asked(stack.environment.border, stack.routes))
+    if proxied_externals(stack.environment):
+        asked.append(("egress", "type"))
+    for feature, path in dict.fromkeys(asked):
         if feature not in publisher.adapter.features:
             faults.append(
                 Fault(

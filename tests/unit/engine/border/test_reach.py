@@ -93,9 +93,12 @@ def test_node_ports_are_reached_at_a_node() -> None:
 
 
 def test_ports_of_this_machine_come_first() -> None:
-    """A platform in containers leads them to its nodes, whose own addresses may lead nowhere."""
+    """A platform in containers leads them to its nodes, whose own addresses may lead nowhere.
+
+    What is published is then the port of this machine, as clients see it.
+    """
     assert ports(None, [NODE], {8443: 443}, pod(443, 80)) == {
-        443: ("127.0.0.1", 8443),
+        8443: ("127.0.0.1", 8443),
         80: ("192.0.2.1", 80),
     }
 

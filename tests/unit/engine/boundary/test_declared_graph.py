@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from infometis_sdk.engine.border.scene import Publisher
 from infometis_sdk.engine.boundary.evaluate import Party, decide
 from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.render import render
+from infometis_sdk.errors import ProjectError
 from infometis_sdk.model import (
     Border,
     BorderTls,
@@ -261,3 +263,19 @@ def test_a_border_without_labels_opens_nothing() -> None:
     world, stranger = OUTSIDE["world"], OUTSIDE["stranger"]
     assert not decide(policies, world, stranger, 80).allowed
     assert not decide(policies, stranger, world, 80).allowed
+
+
+class Inward(Edge):
+    """A border that lets in, and leads to no name outside."""
+
+    @property
+    def features(self) -> frozenset[str]:
+        """Say that names are not led to."""
+        return frozenset()
+
+
+def test_a_border_that_leads_to_no_name_is_refused_one() -> None:
+    """Otherwise the system would have no name inside, and nobody would say why."""
+    with pytest.raises(ProjectError) as caught:
+        _rendered({}, "independent", Inward())
+    assert [fault.path for fault in caught.value.faults] == ["border.type"]
