@@ -57,7 +57,7 @@ def authority(state_dir: Path, domain: str) -> Authority:
     folder = state_dir / "authorities" / domain
     found = Authority(certificate=folder / "ca.crt", key=folder / "ca.key")
     with hold(folder / "lock", Run.within(_WAIT), f"the authority of {domain}"):
-        if not (found.key.exists() and _lasts(found.certificate, _RENEW_DAYS)):
+        if not (_lasts(found.certificate, _RENEW_DAYS) and _belongs(found.key, found.certificate)):
             _make_authority(found, domain)
     return found
 
@@ -89,7 +89,7 @@ def _fits(chain: Path, key: Path, hosts: Sequence[str], signer: Authority) -> bo
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature
 
-    if not key.exists() or not _lasts(chain, _RENEW_DAYS):
+    if not (_lasts(chain, _RENEW_DAYS) and _belongs(key, chain)):
         return False
     leaf = x509.load_pem_x509_certificates(chain.read_bytes())[0]
     names = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
@@ -99,6 +99,18 @@ def _fits(chain: Path, key: Path, hosts: Sequence[str], signer: Authority) -> bo
     with suppress(ValueError, TypeError, InvalidSignature):
         leaf.verify_directly_issued_by(root)
         return True
+    return False
+
+
+def _belongs(key: Path, chain: Path) -> bool:
+    """Tell whether a key is that of a certificate; a run that was killed may leave two halves."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    with suppress(OSError, ValueError, TypeError):
+        found: Any = load_pem_private_key(key.read_bytes(), None)
+        certified: Any = x509.load_pem_x509_certificates(chain.read_bytes())[0]
+        return bool(found.public_key() == certified.public_key())
     return False
 
 

@@ -93,6 +93,21 @@ def test_what_is_damaged_is_made_anew(tmp_path: Path) -> None:
     )
 
 
+def test_a_key_of_another_certificate_is_damage_too(tmp_path: Path) -> None:
+    """The key is written first: a run that is killed before the certificate leaves two halves."""
+    folder, other = tmp_path / "border", tmp_path / "other"
+    for each in (folder, other):
+        certificate(tmp_path, "localhost", ["a.localhost"], each)
+    (folder / "tls.key").write_bytes((other / "tls.key").read_bytes())
+    root = authority(tmp_path, "localhost")
+    certificate(tmp_path, "localhost", ["a.localhost"], folder)
+    assert handshake(folder, root.certificate, "a.localhost") == "trusted"
+
+    root.key.write_bytes((other / "tls.key").read_bytes())
+    certificate(tmp_path, "localhost", ["a.localhost"], folder)
+    assert handshake(folder, root.certificate, "a.localhost") == "trusted"
+
+
 def test_certificates_are_short_lived(tmp_path: Path) -> None:
     """A quarter of a year for a certificate; browsers refuse authorities' leaves over 398 days."""
     certificate(tmp_path, "localhost", ["a.localhost"], tmp_path / "border")
