@@ -42,7 +42,8 @@ def mount_all(folder: Path) -> None:
         (disk / name).mkdir()
     layers = f"lowerdir=/var/lib,upperdir={disk}/upper,workdir={disk}/work"
     mount("-t", "overlay", "-o", layers, "overlay", "/var/lib")
-    # File systems of their own: the kubelet asks each how full it is, by its device.
+    # In memory, where an overlay may lie on them whatever the machine's disk is,
+    # and where nothing can be left. The kubelet cannot tell how full they are: it evicts nobody.
     for each in ("/run", "/var/log", "/var/lib/cni", "/var/lib/containerd", "/var/lib/kubelet"):
         Path(each).mkdir(exist_ok=True)
         mount("-t", "tmpfs", "-o", "mode=0755", "tmpfs", each)
