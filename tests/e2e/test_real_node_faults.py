@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.e2e, pytest.mark.node, pytest.mark.timeout(900)]
 
 # An image that cannot be had and a crash are told after a minute; a probe may yet succeed.
-PATIENCE = 180.0
+PATIENCE = 140.0
 CRASH = "echo opening; echo cannot open the ledger; exit 3"
 
 

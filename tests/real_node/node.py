@@ -136,12 +136,12 @@ class RealNode:
             msg = f"{image.name}: {said}"
             raise MissingNodeError(msg)
 
-    def execute(self, container: str, *words: str, text: str = "") -> str:
-        """Run a program in a container, with a text as its input; return what it printed."""
+    def execute(self, container: str, *words: str) -> str:
+        """Run a program in a container, without an input; return what it printed."""
         command = ("tasks", "exec", "--exec-id", secrets.token_hex(4), container, *words)
         done = subprocess.run(
             self.command(self.programs["ctr"], "-n", "k8s.io", *command),
-            input=text,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
