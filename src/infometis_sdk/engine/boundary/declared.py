@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ("Allow", "Neighbours", "allows")
 
 _TCP = "TCP"
+_CROWD = 10
+"""Workloads of one service beyond which its own pods are told apart no more among themselves."""
 
 
 @frozen(kw_only=True)
@@ -112,8 +114,17 @@ def _names(pods: Pods, environment: Environment) -> Iterator[Allow]:
 
 
 def _within(pods: Pods, name: str) -> Iterator[Allow]:
-    """Let the replicas of one service find each other under the names that it gives them."""
+    """Let the replicas of one service find each other under the names that it gives them.
+
+    Pairs grow with the square of the workloads: where there are many, as in a large bundle of raw
+    manifests, all of them may reach each other on every port that any of them is found on.
+    """
     own = pods.of(name)
+    if len(own) > _CROWD and (crowd := pods.crowd(name)) is not None:
+        for port, protocol in sorted({(p, kind) for _, p, kind in pods.among(name)}):
+            why = f"pods of {name} find each other"
+            yield Allow(source=crowd, target=crowd, port=port, protocol=protocol, why=why)
+        return
     if len(own) > 1 or any(group.many for group in own):
         for target, port, protocol in pods.among(name):
             for source in own:

@@ -173,7 +173,12 @@ class _Known:
 
     def why(self, source: _End, target: _End, port: int, protocol: str) -> str:
         """Return what declares that they may speak."""
-        return self.reasons.get((_key(source.end), _key(target.end), port, protocol), "")
+        ends = _key(source.end), _key(target.end)
+        known = self.reasons.get((*ends, port, protocol), "")
+        if not known and isinstance(source.end, PodGroup) and isinstance(target.end, PodGroup):
+            crowds = [(end.namespace, f"*/{end.service}") for end in (source.end, target.end)]
+            known = self.reasons.get((*crowds, port, protocol), "")
+        return known
 
 
 def _key(end: PodGroup | Peer | str) -> object:

@@ -73,6 +73,7 @@ class Pods:
         self.groups: list[PodGroup] = []
         self._of: dict[str, list[PodGroup]] = {}
         self._doors: dict[str, dict[str, Mapping[str, Any]]] = {}
+        self._labelled: dict[tuple[str, str, str], list[PodGroup]] = {}
         for service, obj in objects:
             if obj.get("kind") == "Service":
                 name = str(obj["metadata"]["name"])
@@ -82,10 +83,35 @@ class Pods:
                 if group.labels:
                     self.groups.append(group)
                     self._of.setdefault(service, []).append(group)
+                    for label in group.labels.items():
+                        self._labelled.setdefault((service, *label), []).append(group)
 
     def of(self, service: str) -> Sequence[PodGroup]:
         """Return the groups of a service."""
         return self._of.get(service, [])
+
+    def crowd(self, service: str) -> PodGroup | None:
+        """Return all pods of a service as one group, by a label that each of them has.
+
+        ``None`` where no label tells them from the other pods of the stack.
+        """
+        own = self.of(service)
+        spaces = {group.namespace for group in own}
+        others = [g for g in self.groups if g.service != service and g.namespace in spaces]
+        for key in sorted(set.intersection(*(set(group.labels) for group in own))):
+            values = {group.labels[key] for group in own}
+            if len(spaces) == 1 and all(other.labels.get(key) not in values for other in others):
+                picked = {"key": key, "operator": "In", "values": sorted(values)}
+                return PodGroup(
+                    service=service,
+                    workload=f"*/{service}",
+                    namespace=spaces.pop(),
+                    selector={"matchExpressions": [picked]},
+                    labels={},
+                    ports=(),
+                    many=True,
+                )
+        return None
 
     def behind(self, service: str, endpoint: Endpoint) -> list[tuple[PodGroup, int, str]]:
         """Return which pods, on which port, an endpoint of a service leads to."""
@@ -123,8 +149,8 @@ class Pods:
         space = door["metadata"].get("namespace") or self.home
         protocol = str(port.get("protocol") or "TCP")
         reached = []
-        for group in self.of(service):
-            if not labels or group.namespace != space:
+        for group in self._with(service, labels):
+            if group.namespace != space:
                 continue
             if Selector(labels=labels).matches(group.labels):
                 target = port.get("targetPort")
@@ -135,6 +161,11 @@ class Pods:
                 if isinstance(number, int) and number:
                     reached.append((group, number, protocol))
         return reached
+
+    def _with(self, service: str, labels: Mapping[str, Any]) -> Sequence[PodGroup]:
+        """Return the groups that have the rarest of some labels; none where there are no labels."""
+        found = (self._labelled.get((service, str(k), str(v)), []) for k, v in labels.items())
+        return min(found, key=len, default=[])
 
 
 def _group(

@@ -33,7 +33,8 @@ def boundary_policies(
 ) -> list[dict[str, Any]]:
     """Return the NetworkPolicies of the home namespace.
 
-    One policy for each workload, which denies what no rule of it allows.
+    One policy for each workload, which denies what no rule of it allows,
+    and one for the pods of a service with many workloads among themselves.
     In independent mode one more denies everything to whatever else may run in the namespace, but
     for the border's own pods, which are there to let pass; in shared mode others may live there,
     and only pods of the stack are touched.
@@ -51,11 +52,14 @@ def boundary_policies(
         return []
     into = {group.key: _Rules(pods.home) for group in pods.groups}
     out = {group.key: _Rules(pods.home) for group in pods.groups}
+    crowds: dict[tuple[str, str], PodGroup] = {}
     for allow in allows(pods, services, environment, neighbours):
         if isinstance(allow.target, PodGroup):
-            into[allow.target.key].add(allow.source, allow)
+            into.setdefault(allow.target.key, _Rules(pods.home)).add(allow.source, allow)
         if isinstance(allow.source, PodGroup):
-            out[allow.source.key].add(allow.target, allow)
+            out.setdefault(allow.source.key, _Rules(pods.home)).add(allow.target, allow)
+            if allow.source.workload == f"*/{allow.source.service}":
+                crowds[allow.source.key] = allow.source
     made = []
     if environment.mode == "independent":
         made.append(_policy("boundary", {}, [], []))
@@ -76,6 +80,11 @@ def boundary_policies(
             name = f"{name}-{kind.lower()}-{workload}"[:_NAME_MAX]
         ingress, egress = into[group.key].of("from"), out[group.key].of("to")
         made.append(_policy(name, group.selector, list(ingress), list(egress)))
+    for crowd in crowds.values():
+        if crowd.namespace == pods.home:
+            ingress, egress = into[crowd.key].of("from"), out[crowd.key].of("to")
+            name = f"boundary-{crowd.service}-within"
+            made.append(_policy(name, crowd.selector, list(ingress), list(egress)))
     return made
 
 

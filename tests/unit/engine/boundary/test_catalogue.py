@@ -22,7 +22,7 @@ API = "198.51.100.1:6443"
 NEEDED = {
     # Nodes of one service find each other: clients and quorum, clients and transport, cluster
     # protocol and load balancing. Grafana is always one pod.
-    ("kafka", "kafka"): {9092, 9093},
+    ("kafka", "kafka"): {9092, 9093, 9094},
     ("elasticsearch", "elasticsearch"): {9200, 9300},
     ("nifi", "nifi"): {8443, 10000, 11443, 6342},
     # Flows read and write both; dashboards read one.
