@@ -173,11 +173,11 @@ class _Known:
 
     def why(self, source: _End, target: _End, port: int, protocol: str) -> str:
         """Return what declares that they may speak."""
-        ends = _key(source.end), _key(target.end)
-        known = self.reasons.get((*ends, port, protocol), "")
-        if not known and isinstance(source.end, PodGroup) and isinstance(target.end, PodGroup):
-            crowds = [(end.namespace, f"*/{end.service}") for end in (source.end, target.end)]
-            known = self.reasons.get((*crowds, port, protocol), "")
+        one, other = source.end, target.end
+        known = self.reasons.get((_key(one), _key(other), port, protocol), "")
+        if not known and isinstance(one, PodGroup) and isinstance(other, PodGroup):
+            crowds = [(end.namespace, f"*/{end.service}") for end in (one, other)]
+            known = self.reasons.get((crowds[0], crowds[1], port, protocol), "")
         return known
 
 
