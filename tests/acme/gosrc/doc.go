@@ -1,0 +1,2 @@
+// Package pebble pins the ACME server of the tests, which go.mod lists as a tool.
+package pebble
