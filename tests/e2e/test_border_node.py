@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.real_node import node_required
 from tests.real_node.workloads import traefik, website
 
 import infometis_sdk as im
@@ -116,7 +117,10 @@ def test_a_browser_opens_the_page_without_a_warning(
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     certutil = shutil.which("certutil")
     if chromium is None or certutil is None:
-        pytest.skip("no chromium, or no certutil (libnss3-tools)")
+        why = "no chromium, or no certutil (Debian: chromium, libnss3-tools)"
+        if node_required():
+            pytest.fail(why)
+        pytest.skip(why)
     real_node.load(website(f"{HELLO}:1", "<h1>one</h1>"))
     dev = stack(web("1"), published_by="host-ports")
     dev.up(run=Run.within(PATIENCE))
