@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -28,19 +29,24 @@ __all__ = ("Pebble", "pebble")
 
 _SOURCE = Path(__file__).with_name("gosrc")
 _PORT, _MANAGEMENT, _NAMES = 14000, 15000, 8053
-# Answers every question for an A record with the loopback address of the host it runs on.
+# Answers every question for an A record with the loopback address of the host it runs on;
+# over TCP, which is how Pebble asks: each message has its length in front (RFC 1035, 4.2.2).
 _NAME_SERVER = f"""
-import socket
-door = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-door.bind(("127.0.0.1", {_NAMES}))
-while True:
-    asked, whence = door.recvfrom(512)
-    end = asked.index(b"\\0", 12) + 5
-    question, kind = asked[12:end], asked[end - 4:end - 2]
-    known = kind == b"\\0\\1"
-    answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4\\x7f\\0\\0\\1" if known else b""
-    head = asked[:2] + b"\\x85\\x80\\0\\1" + (b"\\0\\1" if known else b"\\0\\0") + b"\\0\\0\\0\\0"
-    door.sendto(head + question + answer, whence)
+import socket, socketserver
+
+class Names(socketserver.StreamRequestHandler):
+    def handle(self):
+        while length := int.from_bytes(self.rfile.read(2)):
+            asked = self.rfile.read(length)
+            end = asked.index(b"\\0", 12) + 5
+            known = asked[end - 4:end - 2] == b"\\0\\1"
+            answer = b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\0\\0\\4\\x7f\\0\\0\\1" if known else b""
+            counts = b"\\0\\1" + (b"\\0\\1" if known else b"\\0\\0") + b"\\0\\0\\0\\0"
+            told = asked[:2] + b"\\x85\\x80" + counts + asked[12:end] + answer
+            self.wfile.write(len(told).to_bytes(2) + told)
+
+socketserver.ThreadingTCPServer.allow_reuse_address = True
+socketserver.ThreadingTCPServer(("127.0.0.1", {_NAMES}), Names).serve_forever()
 """
 
 
@@ -133,7 +139,8 @@ class Pebble:
             [str(self._program), *words], self._folder / "pebble.log", environ
         )
         self._running.append(served)
-        eventually(self._listens, bool, "Pebble does not start")
+        for port in (_NAMES, _PORT):
+            eventually(partial(self._listens, port), bool, f"nobody listens on {port}")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -145,9 +152,9 @@ class Pebble:
         """Return what it said."""
         return (self._folder / "pebble.log").read_text(errors="replace")
 
-    def _listens(self) -> bool:
+    def _listens(self, port: int) -> bool:
         try:
-            self._host.connect(("127.0.0.1", _PORT)).close()
+            self._host.connect(("127.0.0.1", port)).close()
         except OSError:
             return False
         return True
