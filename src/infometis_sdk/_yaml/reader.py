@@ -203,7 +203,13 @@ class _Reader:
                         return True
                 elif isinstance(event, yaml.CollectionEndEvent):
                     depth -= 1
-        except yaml.YAMLError:
+        except yaml.YAMLError as error:
+            # Newer releases of libyaml have a limit of their own, far above ours.
+            if "nesting depth" in str(error):
+                mark = getattr(error, "problem_mark", None)
+                line = mark.line + 1 if mark else 0
+                self.fault("nested too deeply", line, legal=f"at most {_DEPTH} levels")
+                return True
             return False  # said better by the composer
         return False
 
