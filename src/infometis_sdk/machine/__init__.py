@@ -1,9 +1,11 @@
 """What platforms ask of the machine they run on: locks, private files, commands, checks.
 
-Standard library only, and nothing here knows Kubernetes or containers,
+Standard library only, but for certificates once they are judged;
+and nothing here knows Kubernetes or containers,
 so that a plugin may use it without paying for more.
 """
 
+from infometis_sdk.machine.certificates import judge_authorities, judge_certificate
 from infometis_sdk.machine.checks import Machine
 from infometis_sdk.machine.commands import Command, Done, run_command
 from infometis_sdk.machine.downloads import (
@@ -26,6 +28,8 @@ __all__ = (
     "Machine",
     "Source",
     "hold",
+    "judge_authorities",
+    "judge_certificate",
     "listeners",
     "moment",
     "private_folder",

@@ -115,7 +115,7 @@ def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -
     yield from _capabilities(stack, run, there=status.phase == "ready", probe=probe)
     if status.phase == "ready":
         try:
-            yield from border_findings(stack, stack.cluster(run), run)
+            yield from border_findings(stack, stack.render(), stack.cluster(run), run)
         except InfometisError as error:
             yield Finding(check="border", level="error", detail=error.message, cure=error.hint)
         try:

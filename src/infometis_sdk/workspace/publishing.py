@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,16 +17,17 @@ from infometis_sdk.engine.border.scene import Publisher, scene_of
 from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.writing.credentials import SOURCED
 from infometis_sdk.errors import ProjectError, RefusedError, SecretError
+from infometis_sdk.machine import judge_authorities, judge_certificate
 from infometis_sdk.model.border_report import BorderReport, Proof
 from infometis_sdk.ports.border import BorderChecks, BorderVerify, Reach
 from infometis_sdk.ports.platform import HostPorts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.secret import Secret, SecretRef
-    from infometis_sdk.model.stack import ManifestSet
+    from infometis_sdk.model.stack import BoundCredential, ManifestSet
     from infometis_sdk.ports.border import Scene
     from infometis_sdk.ports.cluster import Cluster
     from infometis_sdk.ports.platform import Finding
@@ -129,25 +131,51 @@ def given_sources(
 # --- before an apply --------------------------------------------------------------------------
 
 
-def border_findings(stack: Stack, cluster: Cluster, run: Run) -> tuple[Finding, ...]:
-    """Return what the adapter says of the cluster: what is there, what is lacking, what expires."""
+def border_findings(
+    stack: Stack, manifests: ManifestSet, cluster: Cluster, run: Run
+) -> tuple[Finding, ...]:
+    """Return what is there, what is lacking, what expires: in the cluster and among the sources."""
     found = _scene(stack)
     if found is None:
         return ()
     publisher, scene = found
+    given = given_sources(stack, manifests, stack.in_cluster(cluster, run))
+    judged = (
+        finding
+        for bound in manifests.credentials
+        if bound.secret in given
+        for finding in _judged(bound, given[bound.secret], scene)
+    )
     if not isinstance(publisher.adapter, BorderChecks):
+        return tuple(judged)
+    return (*publisher.adapter.check(scene, cluster, run), *judged)
+
+
+def _judged(bound: BoundCredential, given: Mapping[str, str], scene: Scene) -> tuple[Finding, ...]:
+    """Judge certificates that somebody gave; those of the development authority are ours."""
+    where, now = ", ".join(map(str, bound.sources.values())), dt.datetime.now(dt.UTC)
+    if bound.credential.type == "authorities":
+        return judge_authorities(where, given["ca.crt"].encode(), now)
+    if bound.credential.type != "certificate" or scene.border.tls.source == "development":
         return ()
-    return publisher.adapter.check(scene, cluster, run)
+    ended = [route for route in scene.routes if route.tls == "terminate" and route.host]
+    hosts = [host for r in ended for host in (r.host, *(m.host for m in r.members))]
+    pair = given["tls.crt"].encode(), given["tls.key"].encode()
+    return judge_certificate(where, *pair, list(dict.fromkeys(hosts)), now)
 
 
-def refuse_a_border_that_cannot_work(stack: Stack, cluster: Cluster, run: Run) -> None:
+def refuse_a_border_that_cannot_work(
+    stack: Stack, manifests: ManifestSet, cluster: Cluster, run: Run
+) -> None:
     """Refuse changes whose border rests on what is not there, before the first write.
 
     Raises:
         RefusedError: everything that is lacking, each with its cure.
 
     """
-    bad = [each for each in border_findings(stack, cluster, run) if each.level == "error"]
+    bad = [
+        each for each in border_findings(stack, manifests, cluster, run) if each.level == "error"
+    ]
     if bad:
         lines = [f"  - {each.check}: {each.detail}; {each.cure}".rstrip("; ") for each in bad]
         msg = "\n".join((f"the border of {stack.name} cannot work", *lines))

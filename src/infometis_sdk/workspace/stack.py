@@ -418,7 +418,7 @@ class Stack:
             given=given_sources(self, manifests, self.in_cluster(cluster, run)),
         )
         if not made.empty:
-            refuse_a_border_that_cannot_work(self, cluster, run)
+            refuse_a_border_that_cannot_work(self, manifests, cluster, run)
             refuse_what_is_lacking(self, made, manifests, cluster, run)
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
         return made

@@ -173,7 +173,7 @@ class Stages:
             why = f"{self.target.name} publishes nothing: it has no border"
             return attrs.evolve(stage, state="not applicable", detail=why)
         routes = self.target.compose().routes
-        findings = border_findings(self.target, self.cluster, self.run)
+        findings = border_findings(self.target, self.manifests, self.cluster, self.run)
         faults = [
             f"{each.check}: {each.detail}; {each.cure}".rstrip("; ")
             for each in findings

@@ -190,10 +190,14 @@ def test_a_source_that_changed_after_the_plan_makes_it_stale(scene: Scene) -> No
     )
     dev = scene.stack(tls=tls)
     dev.up()
-    given = scene.folder / "given" / "tls.crt"
-    given.write_bytes((scene.folder / "two" / "tls.crt").read_bytes())
+
+    def take(number: str) -> None:
+        for name in ("tls.crt", "tls.key"):
+            (scene.folder / "given" / name).write_bytes((scene.folder / number / name).read_bytes())
+
+    take("two")
     plan = dev.plan()
-    given.write_bytes((scene.folder / "three" / "tls.crt").read_bytes())
+    take("three")
     before = scene.secret(dev.cluster())
     with pytest.raises(StalePlanError, match="the source of the Secret border-certificate"):
         dev.apply(plan)
@@ -213,6 +217,38 @@ def test_a_source_that_is_known_elsewhere_only_changes_nothing(scene: Scene) -> 
     dev.up()
     (scene.folder / "given" / "tls.key").unlink()
     assert dev.plan().empty
+
+
+@pytest.mark.parametrize(
+    ("spoil", "found"),
+    [
+        ("key", "its key belongs to another certificate"),
+        ("host", "it is not made out for hello.localhost"),
+        ("garbage", "it holds no certificate that can be read"),
+    ],
+)
+def test_a_certificate_that_will_not_do_is_refused_before_the_first_write(
+    scene: Scene, spoil: str, found: str
+) -> None:
+    """With its file, what is wrong and the cure; nothing is made."""
+    name = "other.localhost" if spoil == "host" else "hello.localhost"
+    for folder in ("given", "two"):
+        certificate(scene.folder / folder, "localhost", [name], scene.folder / folder)
+    if spoil == "key":
+        (scene.folder / "given/tls.key").write_bytes((scene.folder / "two/tls.key").read_bytes())
+    if spoil == "garbage":
+        (scene.folder / "given/tls.crt").write_text("garbage")
+    tls = BorderTls(
+        source="files",
+        certificate=SecretRef.parse("file:given/tls.crt"),
+        key=SecretRef.parse("file:given/tls.key"),
+        redirect=False,
+    )
+    dev = scene.stack(tls=tls)
+    with pytest.raises(RefusedError) as caught:
+        dev.up()
+    assert f"file:given/tls.crt, file:given/tls.key: {found}" in caught.value.message
+    assert scene.secret(dev.cluster()) == {}
 
 
 def test_another_host_makes_another_development_certificate(scene: Scene) -> None:

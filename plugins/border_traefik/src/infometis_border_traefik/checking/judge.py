@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from infometis_border_traefik.checking.certificates import judge_certificate
 from infometis_border_traefik.proving.inside import arguments_of
+from infometis_sdk.machine import judge_certificate
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:

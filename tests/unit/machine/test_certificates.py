@@ -8,7 +8,7 @@ import pytest
 import trustme
 from hypothesis import given, strategies as st
 
-from infometis_border_traefik.checking.certificates import judge_authorities, judge_certificate
+from infometis_sdk.machine import judge_authorities, judge_certificate
 from infometis_sdk.testing.throwaway import self_signed
 
 NOW = datetime.now(UTC)
