@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.border.check_border import border_faults
+from infometis_sdk.engine.border.check_border import border_faults, member_faults
 from infometis_sdk.engine.border.routes import announced, routes_of, with_members
 from infometis_sdk.engine.inputs import values as checks
 from infometis_sdk.engine.inputs.check_capacity import capacity_faults
@@ -99,6 +99,8 @@ def compose(
         faults += found
     order, found = dependency_order(project.services)
     faults += found
+    routes = with_members(routes, {name: made.values for name, made in composed.items()})
+    faults += member_faults(routes, environment)
     if errors := [fault for fault in faults if fault.level == "error"]:
         raise ProjectError(errors)
     return ComposedStack(
@@ -108,7 +110,7 @@ def compose(
         namespace=home_namespace(project, environment),
         services=tuple(composed[name] for name in order),
         lock=project.lock,
-        routes=with_members(routes, {name: made.values for name, made in composed.items()}),
+        routes=routes,
         publisher=publisher,
     )
 

@@ -70,7 +70,7 @@ class SensitiveOperation:
 
     Attributes:
         paths: request paths as the service sees them at the root of a host, each with all below
-            it.
+            it; a part ``*`` stands for any one part.
         methods: HTTP methods; none means all.
         doc: what somebody could do there.
 

@@ -124,3 +124,17 @@ def test_only_the_clients_own_certificate_counts(
     header = shown(*chain)
     found = any(re.search(form, header) for form in rules.client_name("alice"))
     assert passes == found
+
+
+def test_a_star_stands_for_one_part_of_a_path() -> None:
+    """Any index, and nothing that has no index in front."""
+    (found,) = re.findall(r"PathRegexp\(`(.*?)`\)", rules.operation(["/*/_bulk"], ["POST"]))
+    for path, wanted in (
+        ("/logs/_bulk", True),
+        ("/logs/_bulk/x", True),
+        ("/logs;a=b/_bulk", True),
+        ("/_bulk", False),
+        ("/a/b/_bulk", False),
+        ("/logs/_bulky", False),
+    ):
+        assert bool(re.search(found, path)) is wanted, path

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from infometis_sdk.engine.border.check_routes import route_faults
-from infometis_sdk.engine.border.clashes import clashes
+from infometis_sdk.engine.border.clashes import clashes, member_clashes
 from infometis_sdk.engine.border.routes import routes_of
 from infometis_sdk.engine.border.teller import DNS, Teller
 from infometis_sdk.engine.border.words import HEADER, LABEL, OBJECT_NAME, dns_name, url
@@ -23,12 +23,12 @@ from infometis_sdk.model.border import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from infometis_sdk.model.border import Auth, Border
+    from infometis_sdk.model.border import Auth, Border, Route
     from infometis_sdk.model.environment import Environment
     from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.service import Service
 
-__all__ = ("border_faults",)
+__all__ = ("border_faults", "member_faults")
 
 _SOURCE_NEEDS: Mapping[str, tuple[str, ...]] = {
     "acme": ("acme",),
@@ -63,6 +63,11 @@ def border_faults(services: Mapping[str, Service], environment: Environment) -> 
     for route in routes:
         yield from route_faults(route, border, tell)
     yield from clashes(routes, border, tell)
+
+
+def member_faults(routes: tuple[Route, ...], environment: Environment) -> Iterator[Fault]:
+    """Yield what is wrong with routes once the number of every service's pods is known."""
+    yield from member_clashes(routes, Teller(environment))
 
 
 def _section_faults(border: Border, tell: Teller) -> Iterator[Fault]:

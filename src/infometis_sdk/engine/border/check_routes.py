@@ -85,6 +85,14 @@ def _tls_faults(path: str, route: Route, border: Border, tell: Teller) -> Iterat
 def _plain_faults(path: str, route: Route, border: Border, tell: Teller) -> Iterator[Fault]:
     """Yield what is wrong with a route that carries no HTTP."""
     settings = route.settings
+    wanted = settings.sensitive_auth or border.default_sensitive_auth
+    if route.tls == "passthrough" and route.endpoint.sensitive and wanted:
+        yield tell(
+            f"{path}.tls",
+            "the border sees no operations of a route that it passes through",
+            found=f"{wanted} for sensitive ones",
+            legal="terminate, or no auth for sensitive operations",
+        )
     if route.endpoint.protocol == "kafka" and route.tls == "none":
         yield tell(
             f"{path}.tls",

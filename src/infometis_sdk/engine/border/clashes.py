@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.border import Border, Route
     from infometis_sdk.model.fault import Fault
 
-__all__ = ("clashes",)
+__all__ = ("clashes", "member_clashes")
 
 
 def clashes(routes: tuple[Route, ...], border: Border, tell: Teller) -> Iterator[Fault]:
@@ -50,6 +50,20 @@ def clashes(routes: tuple[Route, ...], border: Border, tell: Teller) -> Iterator
     for same in named.values():
         yield from _overlaps(same, tell)
         yield from _handshakes(same, border, tell)
+
+
+def member_clashes(routes: tuple[Route, ...], tell: Teller) -> Iterator[Fault]:
+    """Yield where a route has the host of a pod that is reached by itself."""
+    hosts = {(m.host, r.public_port): r for r in routes for m in r.members}
+    for route in routes:
+        owner = hosts.get((route.host, route.public_port))
+        if owner is not None:
+            yield tell(
+                f"routes.{route.name}.host",
+                f"the host belongs to a pod of {owner.service}",
+                found=route.host,
+                legal="another host",
+            )
 
 
 def _overlaps(same: Mapping[str, Route], tell: Teller) -> Iterator[Fault]:

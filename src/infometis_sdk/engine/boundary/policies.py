@@ -12,7 +12,7 @@ from infometis_sdk.model.canonical import canonical_json
 from infometis_sdk.model.environment import Peer
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from infometis_sdk.engine.boundary.declared import Allow, Neighbours
     from infometis_sdk.engine.boundary.pods import Pods
@@ -50,28 +50,49 @@ def boundary_policies(
     home = [group for group in pods.groups if group.namespace == pods.home]
     if not home or not environment.isolated:
         return []
+    declared = allows(pods, services, environment, neighbours)
+    made: list[dict[str, Any]] = []
+    if environment.mode == "independent":
+        made += _for_the_rest(pods, neighbours, declared)
+    return [*made, *_for_workloads(pods, home, declared)]
+
+
+def _for_the_rest(
+    pods: Pods, neighbours: Neighbours, declared: Sequence[Allow]
+) -> Iterator[dict[str, Any]]:
+    """Yield what denies everything to all pods of the namespace, the border's own excepted."""
+    yield _policy("boundary", {}, [], [])
+    # Without labels it would be every pod, and nothing would be denied any more.
+    border = [p for p in neighbours.border if p.namespace == pods.home and p.pods]
+    labels = dict.fromkeys(tuple(peer.pods.items()) for peer in border)
+    for number, each in enumerate(labels, 1):
+        selector = {"matchLabels": dict(each)}
+        yield _policy(f"boundary-of-border-{number}", selector, [{}], [{}])
+    proxies = [p for p in neighbours.egress if p.namespace == pods.home and p.pods]
+    for number, proxy in enumerate(proxies, 1):
+        # Who may use the proxy is who may reach what is behind it, and nobody else.
+        users = _Rules(pods.home)
+        for allow in declared:
+            if allow.target == proxy:
+                users.add(allow.source, allow)
+        selector = {"matchLabels": dict(proxy.pods)}
+        yield _policy(f"boundary-of-egress-{number}", selector, list(users.of("from")), [{}])
+
+
+def _for_workloads(
+    pods: Pods, home: Sequence[PodGroup], declared: Sequence[Allow]
+) -> Iterator[dict[str, Any]]:
+    """Yield what lets pass what is declared, a policy for each workload and each crowd."""
     into = {group.key: _Rules(pods.home) for group in pods.groups}
     out = {group.key: _Rules(pods.home) for group in pods.groups}
     crowds: dict[tuple[str, str], PodGroup] = {}
-    for allow in allows(pods, services, environment, neighbours):
+    for allow in declared:
         if isinstance(allow.target, PodGroup):
             into.setdefault(allow.target.key, _Rules(pods.home)).add(allow.source, allow)
         if isinstance(allow.source, PodGroup):
             out.setdefault(allow.source.key, _Rules(pods.home)).add(allow.target, allow)
             if allow.source.workload == f"*/{allow.source.service}":
                 crowds[allow.source.key] = allow.source
-    made = []
-    if environment.mode == "independent":
-        made.append(_policy("boundary", {}, [], []))
-        # Without labels it would be every pod, and nothing would be denied any more.
-        own = (
-            peer
-            for peer in (*neighbours.border, *neighbours.egress)
-            if peer.namespace == pods.home and peer.pods
-        )
-        for number, labels in enumerate(dict.fromkeys(tuple(peer.pods.items()) for peer in own), 1):
-            selector = {"matchLabels": dict(labels)}
-            made.append(_policy(f"boundary-of-border-{number}", selector, [{}], [{}]))
     workloads = Counter(group.service for group in home)
     for group in home:
         name = f"boundary-{group.service}"
@@ -79,13 +100,12 @@ def boundary_policies(
             kind, _, workload = group.workload.partition("/")
             name = f"{name}-{kind.lower()}-{workload}"[:_NAME_MAX]
         ingress, egress = into[group.key].of("from"), out[group.key].of("to")
-        made.append(_policy(name, group.selector, list(ingress), list(egress)))
+        yield _policy(name, group.selector, list(ingress), list(egress))
     for crowd in crowds.values():
         if crowd.namespace == pods.home:
             ingress, egress = into[crowd.key].of("from"), out[crowd.key].of("to")
             name = f"boundary-{crowd.service}-within"
-            made.append(_policy(name, crowd.selector, list(ingress), list(egress)))
-    return made
+            yield _policy(name, crowd.selector, list(ingress), list(egress))
 
 
 def _policy(

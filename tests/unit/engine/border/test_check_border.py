@@ -7,6 +7,8 @@ from hypothesis import given, strategies as st
 
 from infometis_sdk.engine.border.check_border import border_faults
 from infometis_sdk.engine.border.words import PATH, dns_name, url
+from infometis_sdk.engine.compose import compose
+from infometis_sdk.errors import ProjectError
 from infometis_sdk.model import (
     Acme,
     Auth,
@@ -15,11 +17,14 @@ from infometis_sdk.model import (
     Endpoint,
     Environment,
     Origin,
+    Parameter,
+    Project,
     Rate,
     RouteSettings,
     SecretRef,
     Service,
 )
+from infometis_sdk.model.service import SensitiveOperation
 
 REF = SecretRef.parse("env:X")
 SERVICES = {
@@ -203,6 +208,30 @@ def test_a_host_of_kafka_carries_no_http() -> None:
     """Named HTTP hosts come first in the handshake, so one of both would never be reached."""
     settings = {"kafka.out": RouteSettings(host="nifi.localhost"), **QUIET}
     assert list(faults(KAFKA, routes=settings)) == ["border.routes.nifi.ui.host"]
+
+
+def test_what_is_passed_through_cannot_be_guarded() -> None:
+    """The border sees no path of it, so a stronger proof for some paths would never be asked."""
+    operation = SensitiveOperation(paths=("/api",))
+    ui = Endpoint(port=8443, public=True, protocol="https", sensitive=(operation,))
+    services = {"nifi": Service(name="nifi", endpoints={"ui": ui})}
+    wanted = {"nifi.ui": RouteSettings(tls="passthrough", sensitive_auth="m")}
+    auth = {"m": Auth(type="mtls", ca=REF)}
+    found = faults(services, auth=auth, routes=wanted)
+    assert "border.routes.nifi.ui.tls" in found
+
+
+def test_a_pod_that_is_reached_by_itself_keeps_its_host() -> None:
+    """Found once the number of pods is known."""
+    out = Endpoint(port=9094, public=True, protocol="kafka", members="replicas")
+    replicas = Parameter(type="integer", default=2, scope="scale")
+    kafka = Service(name="kafka", endpoints={"out": out}, parameters={"replicas": replicas})
+    routes = {"one.http": RouteSettings(host="kafka-1.localhost")}
+    border = Border(type="any", anonymous=True, routes=routes)
+    project = Project(name="demo", services={"kafka": kafka, "one": SERVICES["one"]})
+    with pytest.raises(ProjectError) as caught:
+        compose(project, Environment("dev", border=border))
+    assert [fault.path for fault in caught.value.faults] == ["border.routes.one.http.host"]
 
 
 def test_one_host_asks_for_one_kind_of_client_certificate() -> None:

@@ -33,7 +33,7 @@ def installation(scene: Scene, layout: Layout, mounted: Sequence[str]) -> Iterat
         yield network_policy(scene, layout)
     yield from rbac(layout)
     yield from workload(scene, layout, mounted)
-    yield from services(layout)
+    yield from services(scene, layout)
 
 
 def _ingress_class(name: str) -> dict[str, Any]:

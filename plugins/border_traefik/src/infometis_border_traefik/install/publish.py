@@ -22,10 +22,11 @@ _TYPES = {
     "load-balancer": "LoadBalancer",
     "node-ports": "NodePort",
 }
-_HTTPS_PORTS = (443, 6443)
+_HTTPS_PORTS = (443, 6443, 8443, 16443)
+"""Where ACME servers and Kubernetes APIs listen: the usual one, kubeadm, k0s and kind, MicroK8s."""
 
 
-def services(layout: Layout) -> Iterator[dict[str, Any]]:
+def services(scene: Scene, layout: Layout) -> Iterator[dict[str, Any]]:
     """Yield the Service that publishes, and the one where metrics are read."""
     kind = _TYPES[layout.published_by]
     ports = []
@@ -39,7 +40,8 @@ def services(layout: Layout) -> Iterator[dict[str, Any]]:
             port["nodePort"] = listener.node
         ports.append(port)
     spec: dict[str, Any] = {"type": kind, "selector": dict(layout.selector), "ports": ports}
-    if layout.published_by == "load-balancer":
+    judged = any(route.settings.allow or route.settings.rate for route in scene.routes)
+    if layout.published_by == "load-balancer" or (layout.published_by == "node-ports" and judged):
         # The address of the client counts for allow-lists and limits; through another node it
         # would be lost.
         spec["externalTrafficPolicy"] = "Local"

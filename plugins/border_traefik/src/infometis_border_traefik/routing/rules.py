@@ -109,7 +109,10 @@ def operation(paths: Iterable[str], methods: Iterable[str]) -> str:
 
 
 def _spelling(path: str) -> str:
-    parts = [re.escape(part) + "(?:;[^/]*)?" for part in path.strip("/").split("/")]
+    parts = [
+        ("[^/;]+" if part == "*" else re.escape(part)) + "(?:;[^/]*)?"
+        for part in path.strip("/").split("/")
+    ]
     nothing = "(?:;[^/]*/)*"
     # A dot or two with such a parameter climbs: who says so wants to get around something.
     return f"^/{nothing}{f'/{nothing}'.join(parts)}(?:/|$)|/[.][.]?;"
