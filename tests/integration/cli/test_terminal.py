@@ -108,7 +108,7 @@ def test_live_tree(project: Path, environ: Mapping[str, str], command: tuple[str
     with Terminal((*command, "up"), project, environ) as screen:
         assert screen.end() == 0
     last = screen.text[screen.text.rindex("✔ up dev") :]
-    assert re.search(r"├─ ✔ plan +dev: 5 to create, 0 unchanged", last)
+    assert re.search(r"├─ ✔ plan +dev: 8 to create, 0 unchanged", last)
     assert re.search(r"├─ ✔ objects +\d+ changed", last)
     assert re.search(r"└─ ✔ services +3 of 3 ready", last)
     assert re.search(r"SERVICE +VERSION +STATE", last)
