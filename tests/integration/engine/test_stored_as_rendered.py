@@ -11,7 +11,7 @@ from infometis_sdk.engine.compose import compose
 from infometis_sdk.engine.objects import paths
 from infometis_sdk.engine.render import render
 from infometis_sdk.engine.validate import validate
-from infometis_sdk.model import Environment, Policies, Project, Run, Service
+from infometis_sdk.model import Environment, Project, Run, Service
 from infometis_sdk.ports.cluster import Write
 
 if TYPE_CHECKING:
@@ -132,12 +132,7 @@ def dry_run(cluster: Cluster, manifest: Manifest) -> Any:
 
 def test_every_leaf_is_stored_as_it_was_rendered(cluster: Cluster) -> None:
     """Every leaf that we send comes back with the same value under the same path."""
-    environment = Environment(
-        "dev",
-        mode="shared",
-        namespace="default",
-        policies=Policies(resource_quota={"requests.memory": "4096Mi"}),
-    )
+    environment = Environment("dev", mode="shared", namespace="default")
     project = Project(name="demo", services={service.name: service for service in SERVICES})
     manifests = render(compose(project, environment))
     assert [
