@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from infometis_sdk.model.environment import DriftPolicy
 
 __all__ = (
+    "BY_HAND",
     "CONTROLLERS",
     "DEPLOYERS",
     "PEOPLE",
@@ -41,6 +42,9 @@ __all__ = (
     "deployer",
     "left_alone",
 )
+
+BY_HAND = "a person's tool wrote it"
+"""Why a field is overruled that no deployer and no controller holds."""
 
 PEOPLE = (
     "kubectl*",
@@ -132,7 +136,7 @@ def classify(
     if adopted:
         return "overrule", "the object was adopted by name"
     if _like(owner.manager, PEOPLE):
-        return "overrule", "a person's tool wrote it"
+        return "overrule", BY_HAND
     if _like(owner.manager, DEPLOYERS):
         return "stop", "another deployer manages it; adopt the object by name to take it over"
     if protected:

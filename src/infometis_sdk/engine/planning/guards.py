@@ -17,9 +17,9 @@ if TYPE_CHECKING:
     from infometis_sdk.model.release import ServiceRecord
     from infometis_sdk.model.stack import ComposedService, Manifest
 
-__all__ = ("guard", "unsurvivable")
+__all__ = ("REPLICAS", "guard", "unsurvivable")
 
-_REPLICAS = "spec.replicas"
+REPLICAS = "spec.replicas"
 
 
 def guard(
@@ -62,7 +62,10 @@ def guard(
 def unsurvivable(
     manifest: Manifest, changes: Iterable[Change], wanted: Mapping[str, ComposedService]
 ) -> Iterator[str]:
-    """Say which pods must not be taken away, whoever added them: a person, or an autoscaler.
+    """Say which pods would be taken away without a drain, whoever added them.
+
+    Where an autoscaler did, or an earlier apply, that stops a plan;
+    where a person's tool did, which a plan overrules, it is a warning.
 
     What was deployed last does not tell how many pods there are; the live object does.
 
@@ -74,16 +77,16 @@ def unsurvivable(
     """
     composed = wanted.get(manifest.service)
     for change in changes:
-        if change.path != _REPLICAS or composed is None:
+        if change.path != REPLICAS or composed is None:
             continue
         for name, parameter in composed.service.parameters.items():
             sets = any(
                 (each.kind, each.name, each.path)
-                == (manifest.ref.kind, manifest.ref.name, _REPLICAS)
+                == (manifest.ref.kind, manifest.ref.name, REPLICAS)
                 for each in parameter.affects
             )
             if sets and (problem := _value(parameter, change.old, change.new)):
-                yield f"{_REPLICAS} {problem}; {composed.name}.{name}: {change.old} keeps them"
+                yield f"{REPLICAS} {problem}; {composed.name}.{name}: {change.old} keeps them"
 
 
 def _version(name: str, old: str, composed: ComposedService) -> Iterator[str]:

@@ -17,9 +17,9 @@ from infometis_sdk.engine.planning.autoscaling import (
     with_live_replicas,
 )
 from infometis_sdk.engine.planning.coming import lacking, rests_on
-from infometis_sdk.engine.planning.conflicts import deployer
+from infometis_sdk.engine.planning.conflicts import BY_HAND, deployer
 from infometis_sdk.engine.planning.examine import Examination, Rules, about_object, dry_run, examine
-from infometis_sdk.engine.planning.guards import unsurvivable
+from infometis_sdk.engine.planning.guards import REPLICAS, unsurvivable
 from infometis_sdk.engine.planning.held import held_up
 from infometis_sdk.engine.reading.live import Live
 from infometis_sdk.errors import ClusterError
@@ -175,6 +175,9 @@ def change(
     payload = found.payload
     if action == "replace" and rules.autoscaled:
         payload = with_live_replicas(payload, have)
+    lost = tuple(unsurvivable(manifest, found.changes, scene.manifests.services))
+    # A person's tool is overruled: the number was never ours, and whoever set it is named.
+    by_hand = any(d.why == BY_HAND and d.path == REPLICAS for d in found.decisions)
     return attrs.evolve(
         base,
         action=action,
@@ -186,10 +189,10 @@ def change(
         decisions=(*found.decisions, *extra),
         problems=(
             *found.problems,
-            *unsurvivable(manifest, found.changes, scene.manifests.services),
+            *(() if by_hand else lost),
             *_takes_away(obj, live=scene.live),
         ),
-        warnings=found.warnings,
+        warnings=(*found.warnings, *(lost if by_hand else ())),
         removals=removals,
     )
 
