@@ -15,17 +15,20 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.kafka_home import kafka_home
 from tests.real_node import node_required
-from tests.real_node.workloads import traefik, website
+from tests.real_node.workloads import kafka, traefik, website
 
 import infometis_sdk as im
 from infometis_border_traefik import Traefik
+from infometis_sdk.catalogue.plugin import infometis_services
 from infometis_sdk.model import Border, BorderTls, RouteSettings
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.model.service import Service
 from infometis_sdk.ports.cluster import Write
+from infometis_sdk.project.services import load_package_service
 from infometis_sdk.workspace.publishing import trusted_authority
 
 if TYPE_CHECKING:
@@ -262,3 +265,38 @@ def test_a_service_that_is_down_is_503_and_not_a_missing_route(
         said = curl(real_node, "-o", "/dev/null", "-w", "%{http_code}", "http://hello.localhost/")
         assert said in ("200", "502", "503")
     assert said == "503"
+
+
+def test_kafka_is_written_and_read_from_outside_through_the_border(
+    real_node: RealNode, stack: Callable[..., Stack], tmp_path: Path
+) -> None:
+    """A genuine client, over TLS on 443: first by the name of all brokers, then by that of one."""
+    home = kafka_home()
+    real_node.load(kafka(home))
+    source = next(each for each in infometis_services() if each.name == "kafka")
+    dev = stack(load_package_service(source), published_by="host-ports")
+    dev.up(run=Run.within(PATIENCE))
+    # Java asks the machine's resolver, which knows no names below localhost.
+    names = tmp_path / "hosts"
+    names.write_text("127.0.0.1 kafka.localhost kafka-0.localhost\n")
+    client = tmp_path / "client.properties"
+    authority = trusted_authority(dev).certificate
+    client.write_text(
+        f"security.protocol=SSL\nssl.truststore.type=PEM\nssl.truststore.location={authority}\n"
+    )
+
+    def tool(program: str, *words: str, text: str = "") -> str:
+        asked = [
+            f"KAFKA_OPTS=-Xmx128m -Djdk.net.hosts.file={names}",
+            *(str(home / "bin" / program), "--bootstrap-server", "kafka.localhost:443"),
+            *words,
+        ]
+        # A shell gives the text: programs on the node's network get no input from here.
+        pipe = ("sh", "-c", 'printf %s "$0" | "$@"', text)
+        return real_node.run(*pipe, "env", *asked).stdout
+
+    topic, how = ("--topic", "outside"), ("--command-config", str(client))
+    tool("kafka-topics.sh", "--create", *topic, *how)
+    tool("kafka-console-producer.sh", *topic, *how, text="first\nsecond\n")
+    enough = ("--from-beginning", "--max-messages", "2", "--timeout-ms", "90000")
+    assert tool("kafka-console-consumer.sh", *topic, *how, *enough).split() == ["first", "second"]
