@@ -55,6 +55,7 @@ def test_everything_is_accepted_and_nothing_is_left_to_do(lab: Lab) -> None:
         routes={name: each for name, each in ROUTES.items() if name != "web.http"}
         | {"web.http": attrs.evolve(FULL, sensitive_auth="")},
         auth={"staff": AUTH["staff"]},
+        settings=Traefik(max_replicas=3),
     )
     lab.up(made)
     lab.settled(made)

@@ -70,6 +70,9 @@ from infometis_sdk.model import (
             },
             "border.http_port",
         ),
+        ({"settings": Traefik(replicas=3, max_replicas=2)}, "border.traefik.max_replicas"),
+        ({"settings": Traefik(cpu=0)}, "border.traefik.cpu"),
+        ({"settings": Traefik(max_replicas=3, requests={})}, "border.traefik.requests"),
         (
             {
                 "settings": Traefik(configuration="file"),

@@ -91,6 +91,16 @@ def test_ports_of_nodes_are_held_by_one_pod_each() -> None:
     assert {"privileged"} == set(labels.values())
 
 
+def test_the_border_scales_too_where_it_may() -> None:
+    """It holds nothing, so an autoscaler may add pods and take them away again."""
+    made = rendered(settings=Traefik(replicas=2, max_replicas=5, cpu=60))
+    found = spec(made, "HorizontalPodAutoscaler", f"{HOME}-border/border-traefik")
+    assert (found["minReplicas"], found["maxReplicas"]) == (2, 5)
+    assert found["metrics"][0]["resource"]["target"]["averageUtilization"] == 60
+    assert found["scaleTargetRef"]["name"] == "border-traefik"
+    assert not objects(rendered(), "HorizontalPodAutoscaler")
+
+
 def test_acme_has_one_pod_and_a_volume() -> None:
     """Certificates are on a volume that a second pod would spoil."""
     made = rendered(tls=ACME)

@@ -23,6 +23,7 @@ __all__ = ("OLDEST", "scene_faults")
 OLDEST = (3, 7, 12)
 """Older releases lack options that close ways round authentication."""
 
+_PER_CENT = 100
 _PORT_MAX = 65_535 - TCP_OFFSET
 _TAG = re.compile(r":v(\d+)\.(\d+)\.(\d+)(?:@.*)?$")
 _LEVELS = ("DEBUG", "INFO", "WARN", "ERROR")
@@ -43,13 +44,28 @@ def scene_faults(scene: Scene) -> Iterator[Fault]:
         yield from _route(route, scene)
 
 
+def _scaling(settings: Traefik) -> Iterator[Fault]:
+    if settings.replicas < 1:
+        yield _own("replicas", "is out of bounds", found=str(settings.replicas), legal="1 or more")
+    if settings.max_replicas and settings.max_replicas <= settings.replicas:
+        yield _own(
+            "max_replicas",
+            "leaves an autoscaler nothing to do",
+            found=str(settings.max_replicas),
+            legal=f"more than {settings.replicas}, or 0 for a fixed number",
+        )
+    if settings.max_replicas and "cpu" not in settings.requests:
+        yield _own("requests", "an autoscaler measures by the requested cpu", legal="cpu: …")
+    if not 1 <= settings.cpu <= _PER_CENT:
+        yield _own("cpu", "is out of bounds", found=str(settings.cpu), legal="1 to 100")
+
+
 def _settings(settings: Traefik) -> Iterator[Fault]:
     tag = _TAG.search(settings.image)
     if tag and tuple(map(int, tag.groups())) < OLDEST:
         oldest = ".".join(map(str, OLDEST))
         yield _own("image", "too old", found=settings.image, legal=f"v{oldest} or newer")
-    if settings.replicas < 1:
-        yield _own("replicas", "is out of bounds", found=str(settings.replicas), legal="1 or more")
+    yield from _scaling(settings)
     if settings.configuration not in CONFIGURATIONS:
         yield _own(
             "configuration",
@@ -143,7 +159,7 @@ def _acme(scene: Scene) -> Iterator[Fault]:
     acme = scene.border.tls.acme
     if acme is None:
         return
-    if scene.settings.replicas > 1:
+    if max(scene.settings.replicas, scene.settings.max_replicas) > 1:
         yield _own(
             "replicas",
             "certificates of ACME lie on a volume that one pod alone may write",

@@ -20,6 +20,9 @@ class Traefik:
         image: of Traefik itself, pinned; 3.7.12 or newer.
         replicas: number of Traefik pods; has no effect with ports of the nodes, where each node
             runs one.
+        max_replicas: so many at most, when an autoscaler adds pods to ``replicas``;
+            0 for a fixed number.
+        cpu: per cent of the requested cpu that the autoscaler keeps the pods at.
         requests, limits: of each pod, by resource.
         configuration: ``crd`` (Traefik reads custom resources) or ``file`` (it reads a ConfigMap
             and needs no right at the Kubernetes API: for guests who may not have the CRDs).
@@ -45,6 +48,8 @@ class Traefik:
 
     image: str = "docker.io/library/traefik:v3.7.15"
     replicas: int = 1
+    max_replicas: int = 0
+    cpu: int = 70
     requests: Mapping[str, str] = field(factory=lambda: {"cpu": "100m", "memory": "128Mi"})
     limits: Mapping[str, str] = field(factory=lambda: {"memory": "512Mi"})
     configuration: str = "crd"

@@ -55,8 +55,26 @@ def workload(scene: Scene, layout: Layout, mounted: Sequence[str]) -> Iterator[d
                 "selector": {"matchLabels": dict(layout.selector)},
             },
         }
+        if settings.max_replicas:
+            yield _autoscaler(settings, place)
     if acme:
         yield _claim(settings, layout)
+
+
+def _autoscaler(settings: Traefik, place: dict[str, str]) -> dict[str, Any]:
+    """Return what adds and takes pods of the border, which hold nothing and so may come and go."""
+    utilization = {"type": "Utilization", "averageUtilization": settings.cpu}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": place,
+        "spec": {
+            "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": BORDER},
+            "minReplicas": settings.replicas,
+            "maxReplicas": settings.max_replicas,
+            "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": utilization}}],
+        },
+    }
 
 
 def _pod_labels(scene: Scene, layout: Layout) -> dict[str, str]:
