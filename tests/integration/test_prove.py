@@ -374,7 +374,14 @@ def reader(pair: Pair, side: str, *kinds: str) -> Access:
     return access
 
 
-KINDS = ("configmaps", "services", "deployments", "pods", "resourcequotas")
+KINDS = (
+    "configmaps",
+    "deployments",
+    "networkpolicies",
+    "pods",
+    "resourcequotas",
+    "services",
+)
 
 
 def test_a_reader_gets_a_local_proof(pair: Pair) -> None:
