@@ -91,7 +91,7 @@ def test_every_promise_of_every_route_is_judged(
         ("forward.main", "status"),
         ("mutual.main", "status"),
         ("allow.main", "status"),
-        ("elastic.main", "sensitive DELETE /"),
+        ("elastic.main", "sensitive DELETE/PUT /"),
     ):
         assert (key, proofs[key].state) == (key, "unproven")
     assert PASSWORD not in repr(proofs)
