@@ -112,6 +112,16 @@ class ExistingPlatform(Platform):
         config.connection(context)  # is what it names there, too?
         return Access(kubeconfig=config.path, context=context, namespaces=settings.namespaces)
 
+    def steps(self) -> tuple[str, ...]:
+        """Return nothing, since the cluster is there already; see :class:`DryRun`.
+
+        Raises:
+            PlatformError: no such file or context; names those that are there.
+
+        """
+        self.connect()
+        return ()
+
     def destroy(self, run: Run) -> None:
         """Refuse: the cluster is not ours.
 

@@ -37,7 +37,8 @@ def steps(stack: Stack) -> tuple[str, ...]:
     """
     platform = stack.platform
     if not isinstance(platform, DryRun):
-        raise _unable(stack, "say beforehand what it would do")
+        hint = "'infometis doctor' looks for what is in the way, 'infometis up' does it"
+        raise _unable(stack, "say beforehand what it would do", hint)
     return platform.steps()
 
 
@@ -127,5 +128,5 @@ def restore_cluster(
         platform.restore_cluster(archive, run)
 
 
-def _unable(stack: Stack, what: str) -> PlatformError:
-    return PlatformError(f"platform {stack.chosen.name} cannot {what}")
+def _unable(stack: Stack, what: str, hint: str = "") -> PlatformError:
+    return PlatformError(f"platform {stack.chosen.name} cannot {what}", hint=hint)

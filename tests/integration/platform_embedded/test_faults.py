@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -158,12 +159,21 @@ def test_a_taken_port_is_left_to_its_owner(running: EmbeddedPlatform, state_dir:
 
 
 def test_a_taken_fixed_port_is_an_error(state_dir: Path, embedded_access: object) -> None:
-    """A port that the user chose and another program has is named in the error."""
+    """A port that the user chose and another program has is named in the error, with the program.
+
+    Doctor finds the same, and nothing is left behind.
+    """
     del embedded_access
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(PlatformError, match=f"port {port} .* is taken"):
-            make(state_dir, Embedded(port=port)).ensure(Run.within(300))
+        platform = make(state_dir, Embedded(port=port))
+        who = rf"127\.0\.0\.1:{port} is taken by .* \(process {os.getpid()}\)"
+        with pytest.raises(PlatformError, match=who) as refused:
+            platform.ensure(Run.within(300))
+        assert "`port: 0`" in refused.value.hint
+        found = {each.check: each for each in platform.preflight()}
+        assert re.fullmatch(who, found[f"port {port}"].detail)
+    assert platform.status().phase == "absent"
 
 
 @pytest.mark.parametrize("content", ["", "garbage", "[1]", '{"pid": 1, "start": "1", "boot": ""}'])

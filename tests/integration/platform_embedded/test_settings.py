@@ -14,8 +14,10 @@ from tests.integration.platform_embedded.helpers import make, processes
 from infometis_platform_embedded import Embedded
 from infometis_platform_embedded.api import Api
 from infometis_platform_embedded.layout import Layout
+from infometis_platform_embedded.platform import EmbeddedPlatform
 from infometis_sdk.errors import PlatformError
 from infometis_sdk.model.run import Run
+from infometis_sdk.ports.platform import PlatformContext
 from infometis_sdk.testing.platform_contract import cluster_uid
 
 if TYPE_CHECKING:
@@ -50,6 +52,34 @@ def test_the_number_and_size_of_nodes_can_change(state_dir: Path) -> None:
         api.close()
     assert sorted(found) == ["node-1", "node-2"]
     assert {(each["cpu"], each["pods"]) for each in found.values()} == {("4", "7")}
+
+
+def test_the_steps_are_those_of_ensure(
+    state_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run names what would be made, started or changed, then nothing; and it does none."""
+    monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
+    fresh = make(state_dir)
+    start, write, seed = fresh.steps()
+    assert start == f"start Kubernetes {Embedded().kubernetes} on a free port of 127.0.0.1"
+    assert write == f"write {state_dir / 'kubeconfig'}"
+    assert seed == "make 1 simulated node and the StorageClass standard"
+    assert not state_dir.exists()
+    fresh.ensure(Run.within(300))
+    assert fresh.steps() == ()
+    more = make(state_dir, Embedded(nodes=2))
+    assert more.steps() == ("make 2 simulated nodes and the StorageClass standard",)
+    fresh.stop(Run.within(300))
+    port = json.loads(Layout(state_dir).plan.read_text())["ports"]["api"]
+    assert fresh.steps()[0].endswith(f"on port {port} of 127.0.0.1, with its data")
+    with pytest.raises(PlatformError, match="lifetime"):
+        make(state_dir, Embedded(lifetime="ephemeral")).steps()
+
+    nowhere = PlatformContext(cluster="none", state_dir=tmp_path / "s", cache_dir=tmp_path / "c")
+    bare = EmbeddedPlatform(Embedded(assets=str(tmp_path)), nowhere)
+    assert bare.steps()[0].startswith("download or build etcd, kube-apiserver")
+    (found,) = (each for each in bare.preflight() if each.check == "control plane")
+    assert (found.level, "downloads or builds" in found.cure) == ("warning", True)
 
 
 @pytest.mark.parametrize(

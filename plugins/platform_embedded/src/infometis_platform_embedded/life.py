@@ -20,7 +20,16 @@ from infometis_sdk.model.run import Event, Run
 if TYPE_CHECKING:
     from infometis_platform_embedded.plan import Plan
 
-__all__ = ("PortTakenError", "end", "full_disk", "parts", "spawn", "supervisor", "wait_ready")
+__all__ = (
+    "WANTED",
+    "PortTakenError",
+    "end",
+    "full_disk",
+    "parts",
+    "spawn",
+    "supervisor",
+    "wait_ready",
+)
 
 _TAIL = 4000
 _GIVE_UP = 4  # deaths of one part in a row
@@ -29,7 +38,7 @@ _TAKEN = "address already in use"
 _NO_SPACE = "no space left on device"  # strerror(ENOSPC), as Go writes it
 _RUNS = 64 * 1024  # of a log: the last words of a few runs, stack traces among them
 _LEAST = 1024 * 1024
-_WANTED = 200
+WANTED = 200
 """MB: etcd sets 64 MB aside for each of two log files before it writes the first entry."""
 
 # The write ends of the pipes whose closing tells supervisors of ephemeral clusters of our death.
@@ -144,7 +153,7 @@ def full_disk(folder: Path, what: str) -> PlatformError:
     left = f"{room.free / 1e6:.0f} of {room.total / 1e6:.0f} MB are free"
     return PlatformError(
         f"the disk of {folder} is full ({left}): {what}",
-        hint=f"make {_WANTED} MB free there, then run the same command again; "
+        hint=f"make {WANTED} MB free there, then run the same command again; "
         "what the cluster holds is kept",
     )
 

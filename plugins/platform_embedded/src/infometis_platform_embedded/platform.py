@@ -10,17 +10,25 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded import life, store
 from infometis_platform_embedded.api import Api, is_ready
-from infometis_platform_embedded.binaries import find
+from infometis_platform_embedded.binaries import find, lacking_parts
 from infometis_platform_embedded.files import write_files
 from infometis_platform_embedded.layout import Layout
 from infometis_platform_embedded.locks import hold
 from infometis_platform_embedded.pki import ensure_pki
 from infometis_platform_embedded.plan import Plan, free_ports, is_free
+from infometis_platform_embedded.preflight import check
 from infometis_platform_embedded.processes import Identity, identity
-from infometis_platform_embedded.seed import digest, missing, seed
+from infometis_platform_embedded.seed import STORAGE_CLASS, digest, missing, seed
 from infometis_sdk.errors import DeadlineError, PlatformError
+from infometis_sdk.machine import Machine
 from infometis_sdk.model.run import Event, Run
-from infometis_sdk.ports.platform import Access, Platform, PlatformContext, PlatformStatus
+from infometis_sdk.ports.platform import (
+    Access,
+    Finding,
+    Platform,
+    PlatformContext,
+    PlatformStatus,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,6 +41,7 @@ __all__ = ("EmbeddedPlatform",)
 _TRIES = 3
 _RESTART = 30.0  # seconds that a running supervisor gets to bring the API server back
 _FAILING = 4
+_CHECKS = 60.0  # seconds that looking at binaries may take
 
 
 class EmbeddedPlatform(Platform):
@@ -49,7 +58,7 @@ class EmbeddedPlatform(Platform):
         """Make the cluster, or start what is down; see :meth:`Platform.ensure`."""
         with self._locked(run):
             plan = Plan.read(self._layout)
-            if plan is not None and plan.ephemeral and self._is_abandoned(plan):
+            if plan is not None and self._is_abandoned(plan):
                 self._remove(plan)
                 plan = None
             if plan is not None:
@@ -117,6 +126,21 @@ class EmbeddedPlatform(Platform):
 
     # ------------------------------------------------------------------ abilities
 
+    def preflight(self) -> tuple[Finding, ...]:
+        """Look at this machine; see :class:`Preflight`."""
+        running = life.supervisor(self._layout) is not None
+        run = Run.within(_CHECKS)
+        return tuple(check(self._settings, self._context, run, running=running))
+
+    def steps(self) -> tuple[str, ...]:
+        """Say what ``ensure`` would do; see :class:`DryRun`."""
+        plan = Plan.read(self._layout)
+        if plan is not None and self._is_abandoned(plan):
+            plan = None
+        if plan is not None:
+            self._check_unchanged(plan)
+        return tuple(self._steps(plan))
+
     def stop(self, run: Run) -> None:
         """Pause the cluster; its data stays."""
         with self._locked(run):
@@ -137,6 +161,20 @@ class EmbeddedPlatform(Platform):
         return self.ensure(run)
 
     # ------------------------------------------------------------------ steps
+
+    def _steps(self, plan: Plan | None) -> Iterator[str]:
+        settings = self._settings
+        if plan is None or life.supervisor(self._layout) is None or not self._fits(plan):
+            version, cache = settings.kubernetes, self._context.cache_dir
+            if lacking := lacking_parts(settings, cache, Run.within(_CHECKS)):
+                yield f"download or build {', '.join(lacking)} of Kubernetes {version}"
+            port = settings.port or (plan.ports["api"] if plan is not None else 0)
+            where = f"port {port}" if port else "a free port"
+            data = ", with its data" if plan is not None else ""
+            yield f"start Kubernetes {version} on {where} of 127.0.0.1{data}"
+            yield f"write {self._layout.kubeconfig}"
+        if plan is None or plan.seeded != digest(settings):
+            yield f"make {_nodes(settings.nodes)} and the StorageClass {STORAGE_CLASS}"
 
     @contextmanager
     def _locked(self, run: Run) -> Iterator[None]:
@@ -159,6 +197,9 @@ class EmbeddedPlatform(Platform):
         )
 
     def _is_abandoned(self, plan: Plan) -> bool:
+        """Whether it was to end with a process that is gone."""
+        if not plan.ephemeral:
+            return False
         owner = Identity.from_dict(dict(plan.owner))
         return owner is None or not owner.alive
 
@@ -181,9 +222,7 @@ class EmbeddedPlatform(Platform):
         """Return the plan of a cluster that runs as it should, starting nothing."""
         if plan is None or life.supervisor(self._layout, run) is None:
             return None
-        old, new = plan.settings, self._settings
-        moved = bool(new.port) and new.port != plan.ports["api"]
-        if moved or old.kubernetes != new.kubernetes or not self._layout.kubeconfig.exists():
+        if not self._fits(plan):
             return None
         if not is_ready(plan.ports["api"], self._layout.pki / "ca.crt", timeout=2.0):
             # it starts, or restarts what died; that is its business, and ours is to wait
@@ -197,7 +236,13 @@ class EmbeddedPlatform(Platform):
             except (PlatformError, DeadlineError, life.PortTakenError):
                 run.check("waiting for the API server")
                 return None
-        return plan.evolve(settings=new)
+        return plan.evolve(settings=self._settings)
+
+    def _fits(self, plan: Plan) -> bool:
+        """Whether its processes may go on as they are."""
+        old, new = plan.settings, self._settings
+        moved = bool(new.port) and new.port != plan.ports["api"]
+        return not moved and old.kubernetes == new.kubernetes and self._layout.kubeconfig.exists()
 
     def _start(self, plan: Plan | None, run: Run) -> Plan:
         name = self._context.cluster
@@ -227,9 +272,10 @@ class EmbeddedPlatform(Platform):
 
     def _make_plan(self, old: Plan | None, binaries: Mapping[str, str], *, fresh: bool) -> Plan:
         wanted = self._settings.port
-        if wanted and not is_free(wanted):
-            msg = f"port {wanted} of 127.0.0.1 is taken by another program"
-            raise PlatformError(msg, hint="end that program, or set `port: 0` to take a free one")
+        for each in Machine().ports([wanted] if wanted else []):
+            if each.level == "error":
+                hint = "end that program, or set `port: 0` to take a free one"
+                raise PlatformError(each.detail, hint=hint)
         ports = dict(old.ports) if old is not None and not fresh else {}
         moved = bool(wanted) and ports.get("api") != wanted
         if not ports or moved or not all(is_free(port) for port in ports.values()):
@@ -285,7 +331,11 @@ class EmbeddedPlatform(Platform):
             )
         if down or not plan.seeded:
             return "starting", "; ".join(down) or "its nodes are not there yet"
-        return "ready", f"{plan.settings.nodes} simulated nodes, port {plan.ports['api']}"
+        return "ready", f"{_nodes(plan.settings.nodes)}, port {plan.ports['api']}"
+
+
+def _nodes(count: int) -> str:
+    return f"{count} simulated node{'s' if count > 1 else ''}"
 
 
 def _state(part: Mapping[str, Any], *, alive: bool) -> str:

@@ -100,4 +100,4 @@ def _show_steps(stack: Stack, options: Options) -> None:
         emit({"platform": stack.chosen.name, "why": stack.chosen.why, "steps": found}, options)
         return
     write(f"platform {stack.chosen.name}: {stack.chosen.why or 'the environment names it'}\n")
-    write("".join(f"  - {step}\n" for step in found) or "  nothing to do: the cluster is there\n")
+    write("".join(f"  - {step}\n" for step in found) or "  nothing to make or start\n")

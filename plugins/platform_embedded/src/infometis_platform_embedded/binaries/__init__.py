@@ -1,5 +1,5 @@
 """How the parts of the control plane are had: see :func:`find`."""
 
-from infometis_platform_embedded.binaries.search import find
+from infometis_platform_embedded.binaries.search import find, lacking_parts
 
-__all__ = ("find",)
+__all__ = ("find", "lacking_parts")

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from infometis_platform_embedded.settings import Embedded
 
-__all__ = ("cache_folder", "find")
+__all__ = ("cache_folder", "find", "lacking_parts")
 
 _HINT = (
     "let this machine reach the official download sites or a Go module proxy, "
@@ -33,6 +33,13 @@ _HINT = (
 def cache_folder(settings: Embedded, cache_dir: Path) -> Path:
     """Return where binaries of that version for this machine are kept."""
     return cache_dir / "embedded" / "-".join((settings.kubernetes, *target()))
+
+
+def lacking_parts(settings: Embedded, cache_dir: Path, run: Run) -> tuple[str, ...]:
+    """Return the parts that this machine has no binary of yet, fetching none."""
+    return tuple(
+        _missing(_cached(cache_folder(settings, cache_dir)) | _explicit(settings, run, []))
+    )
 
 
 def find(settings: Embedded, cache_dir: Path, run: Run) -> dict[str, str]:
