@@ -65,6 +65,7 @@ def doctor(
 
 
 _CURES = {"ready": "", "failed": "mend what is told there; 'infometis up' says more"}
+_NOT_OURS = "mend `platform` of the environment, or have whoever runs the cluster bring it up"
 
 
 def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -> Iterator[Finding]:
@@ -103,7 +104,9 @@ def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -
         check="cluster",
         level=level,
         detail=", ".join(part for part in (status.phase, status.version, status.detail) if part),
-        cure=_CURES.get(status.phase, f"infometis up -e {stack.name}"),
+        cure=_CURES.get(
+            status.phase, f"infometis up -e {stack.name}" if platform.owned else _NOT_OURS
+        ),
     )
     if status.simulated:
         yield Finding(

@@ -23,6 +23,8 @@ def down(
     options: Options, *, delete_data: bool, and_destroy: bool, confirm_name: str, reason: str
 ) -> None:
     """Delete the objects of the stack; volumes and credentials stay, so that up finds its data."""
+    import attrs
+
     stack = session.stack(options)
     if delete_data or and_destroy:
         confirm_name = asking.name_typed(stack, "delete its data", confirm_name, options)
@@ -34,6 +36,9 @@ def down(
         )
         if and_destroy:
             stack.destroy(confirm_name=confirm_name, reason=reason, run=run)
+            # What the stack left behind went with the cluster.
+            left = tuple(each for each in report.warnings if not each.startswith("kept: "))
+            report = attrs.evolve(report, warnings=left)
     show(report, options)
 
 
