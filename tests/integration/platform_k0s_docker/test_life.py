@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import stat
 import subprocess
 from typing import TYPE_CHECKING, Any
@@ -173,8 +174,12 @@ def test_it_survives_a_reboot_and_what_is_killed(
     make: Callable[..., K0sDockerPlatform],
     docker: Any,
     dockerd: DockerDaemon,
+    tmp_path: Path,
 ) -> None:
-    """After a power cut it comes back by itself; what was stopped stays so; the dead is revived."""
+    """After a power cut it comes back by itself; what was stopped stays so; the dead is revived.
+
+    A port that somebody took meanwhile keeps nothing down, or its holder is named.
+    """
     platform = make(k0s_docker())
     access = platform.ensure(Run.within(PATIENCE))
     _note(access, "kept")
@@ -198,7 +203,23 @@ def test_it_survives_a_reboot_and_what_is_killed(
     dockerd.kill()
     dockerd.start()
     assert platform.status().phase == "stopped"
-    assert platform.start(Run.within(PATIENCE)) == access
+
+    # the port that was drawn for it is somebody else's by now: it goes on, on another one
+    drawn = json.loads((tmp_path / "life" / "cluster.json").read_text())["api_port"]
+    with socket.create_server(("127.0.0.1", drawn)):
+        assert platform.start(Run.within(PATIENCE)) == access
+        assert "kept" in _notes(access)
+        assert platform.steps() == ()
+
+        # one that is asked for is refused with its holder, by doctor too, and taken once it is free
+        fixed = make(k0s_docker(api_port=drawn))
+        platform.stop(Run.within(PATIENCE))
+        with pytest.raises(PlatformError, match=rf":{drawn} is taken by .* \(process") as taken:
+            fixed.ensure(Run.within(PATIENCE))
+        assert "end that program" in taken.value.hint
+        assert {each.check: each.level for each in fixed.preflight()}[f"port {drawn}"] == "error"
+    assert fixed.ensure(Run.within(PATIENCE)) == access
+    assert f':{drawn}"' in (tmp_path / "life" / "kubeconfig").read_text()
     assert "kept" in _notes(access)
 
 

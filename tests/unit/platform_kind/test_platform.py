@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -362,6 +363,32 @@ def test_preflight_errors_stop_a_new_cluster_unless_they_are_ignored(tmp_path: P
     replay = _creating(container("demo-control-plane"))
     replay.answers["docker info"] = [said(info)]
     platform(tmp_path, replay, ignore_preflight=("cgroup",)).ensure(Run.within(60))
+
+
+def test_a_port_taken_while_the_cluster_was_stopped_names_its_holder(tmp_path: Path) -> None:
+    """Who took the port of a stopped cluster is told before the node starts; doctor finds it too.
+
+    A cluster that runs holds its ports itself, and is not asked.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        replay = Replay()
+        _made(tmp_path, replay)
+        node = container("demo-control-plane", state="exited")
+        node["HostConfig"] = {
+            "PortBindings": {"6443/tcp": [{"HostIp": "127.0.0.1", "HostPort": str(port)}]}
+        }
+        replay.nodes(node)
+        ours = platform(tmp_path, replay)
+        with pytest.raises(PlatformError, match=f"127.0.0.1:{port} is taken by") as refused:
+            ours.ensure(Run.within(60))
+        assert "end that program" in refused.value.hint
+        assert replay.ran("docker start") == []
+        levels = {each.check: each.level for each in ours.preflight()}
+        assert levels[f"port {port}"] == "error"
+        node["State"]["Status"] = "running"
+        replay.nodes(node)
+        assert f"port {port}" not in {each.check for each in ours.preflight()}
 
 
 def test_the_steps_are_those_of_ensure(tmp_path: Path) -> None:

@@ -14,9 +14,10 @@ from infometis_platform_k0s_docker.images import pin
 from infometis_platform_k0s_docker.nodes import Nodes
 from infometis_platform_k0s_docker.plan import Plan
 from infometis_platform_k0s_docker.ready import ask_api
-from infometis_platform_k0s_docker.shape import NodeShape, node_shape, ranges
+from infometis_platform_k0s_docker.shape import NodeShape, node_names, node_shape, ranges
 from infometis_platform_k0s_docker.versions import K0sVersion
 from infometis_sdk.errors import InfometisError, PlatformError
+from infometis_sdk.machine import Machine
 from infometis_sdk.model.run import Event, Run
 from infometis_sdk.ports.platform import Access
 
@@ -109,7 +110,24 @@ class Maker:
             msg = f"network: cluster {name!r} was made in {plan.subnet}, not {wanted.network}"
             raise PlatformError(msg, hint="set it back, or destroy the cluster first")
 
+    def settled(self, plan: Plan) -> Plan:
+        """Return the plan with the port of the API server that it shall have from now on.
+
+        The user's where one is set; the one that was drawn is kept unless somebody took it
+        while the first node was down.
+        """
+        port, listen = self.settings.api_port, self.settings.listen
+        if port or self.engine.machine or self.first_runs(plan) or _is_free(listen, plan.api_port):
+            return attrs.evolve(plan, api_port=port or plan.api_port)
+        return attrs.evolve(plan, api_port=_free_port(listen))
+
     # ------------------------------------------------------------------ what is
+
+    def first_runs(self, plan: Plan) -> bool:
+        """Whether the node runs that holds the ports of this machine."""
+        found = self.nodes(plan, Run.within(_PATIENCE)).found()
+        first, *_ = node_names(plan.cluster, 1)
+        return first in found and found[first].running
 
     def is_ready(self, plan: Plan) -> bool:
         """Whether nothing is to do."""
@@ -210,6 +228,10 @@ class Maker:
         everywhere = listen == "0.0.0.0"  # noqa: S104 - compared, not bound
         host = self.engine.machine or ("127.0.0.1" if everywhere else listen)
         return f"https://{host}:{plan.api_port}"
+
+
+def _is_free(listen: str, port: int) -> bool:
+    return all(each.level == "ok" for each in Machine().ports([port], listen))
 
 
 def _free_port(listen: str) -> int:

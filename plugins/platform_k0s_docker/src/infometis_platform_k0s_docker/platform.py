@@ -30,7 +30,7 @@ from infometis_sdk.ports.platform import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from infometis_platform_k0s_docker.engine import Engine, Found
@@ -75,11 +75,13 @@ class K0sDockerPlatform(Platform):
         with self._working(run) as maker:
             plan = Plan.read(self._folder)
             if plan is None:
-                self._check_machine(maker.engine)
+                self._refuse(self._checks(maker.engine))
                 plan = maker.fresh(self._context.cluster).write(private_folder(self._folder))
             maker.check_unchanged(plan)
+            plan = maker.settled(plan)
             if maker.is_ready(plan):
                 return maker.access(plan)
+            self._refuse(self._taken(maker, plan))
             return maker.make(plan, run)
 
     def status(self) -> PlatformStatus:
@@ -147,6 +149,7 @@ class K0sDockerPlatform(Platform):
             maker = self._maker(engine)
             if plan is not None:
                 maker.check_unchanged(plan)
+                plan = maker.settled(plan)
             return tuple(maker.steps(plan))
 
     def upgrade(self, run: Run) -> Access:
@@ -267,15 +270,23 @@ class K0sDockerPlatform(Platform):
         settings = self._settings
         yield from check_docker(engine, self._machine)
         yield from check_settings(settings, engine, self._environ)
-        fresh = Plan.read(self._folder) is None and not engine.machine
-        ports = [each.host for each in settings.mappings if each.protocol == "tcp"]
-        wanted = [*ports, *filter(None, [settings.api_port])] if fresh else []
-        yield from check_machine(self._machine, wanted, settings.listen)
+        yield from check_machine(self._machine)
+        maker, plan = self._maker(engine), Plan.read(self._folder)
+        yield from self._taken(maker, maker.settled(plan) if plan is not None else None)
 
-    def _check_machine(self, engine: Engine) -> None:
+    def _taken(self, maker: Maker, plan: Plan | None) -> Iterator[Finding]:
+        """Look at the ports that the first node is about to take, unless it has them."""
+        if maker.engine.machine or (plan is not None and maker.first_runs(plan)):
+            return
+        settings = self._settings
+        ports = [each.host for each in settings.mappings if each.protocol == "tcp"]
+        api = settings.api_port or (plan.api_port if plan is not None else 0)
+        yield from self._machine.ports([*ports, *filter(None, [api])], settings.listen)
+
+    def _refuse(self, findings: Iterable[Finding]) -> None:
         bad = [
             finding
-            for finding in self._checks(engine)
+            for finding in findings
             if finding.level == "error" and finding.check not in self._settings.ignore_preflight
         ]
         if bad:

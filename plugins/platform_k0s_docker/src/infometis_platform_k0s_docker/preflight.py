@@ -11,7 +11,7 @@ from infometis_sdk.machine import moment
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from infometis_platform_k0s_docker.engine import Engine
     from infometis_platform_k0s_docker.settings import K0sDocker
@@ -70,11 +70,10 @@ def check_settings(
         yield Finding(check="listen", level="error", detail=detail, cure=cure)
 
 
-def check_machine(machine: Machine, ports: Iterable[int], listen: str) -> Iterator[Finding]:
-    """Look at the kernel and at the ports that a new cluster would take."""
+def check_machine(machine: Machine) -> Iterator[Finding]:
+    """Look at the kernel, whose limits nodes share."""
     yield machine.inotify(instances=_INSTANCES)
     yield machine.map_count()
-    yield from machine.ports(ports, listen)
 
 
 def _system(info: Mapping[str, Any]) -> Finding:

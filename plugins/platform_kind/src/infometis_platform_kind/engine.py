@@ -46,6 +46,7 @@ class Node:
         started: when it was last started, as the engine writes it.
         addresses: its IP addresses by name of the network; empty strings while it is down.
         image: what it was made of.
+        ports: TCP ports of this machine that lead to it while it runs.
 
     """
 
@@ -57,6 +58,7 @@ class Node:
     exit_code: int = 0
     image: str = ""
     addresses: Mapping[str, str] = field(factory=dict)
+    ports: tuple[int, ...] = ()
 
     @property
     def joins(self) -> bool:
@@ -180,6 +182,7 @@ class Engine:
 def _node(found: Mapping[str, Any]) -> Node:
     labels, state = found["Config"].get("Labels") or {}, found["State"]
     networks = (found.get("NetworkSettings") or {}).get("Networks") or {}
+    bindings = (found.get("HostConfig") or {}).get("PortBindings") or {}
     return Node(
         name=str(found["Name"]).lstrip("/"),
         id=str(found["Id"]),
@@ -189,4 +192,10 @@ def _node(found: Mapping[str, Any]) -> Node:
         exit_code=int(state.get("ExitCode") or 0),
         image=str(found["Config"].get("Image", "")),
         addresses={name: str(each.get("IPAddress") or "") for name, each in networks.items()},
+        ports=tuple(
+            int(each["HostPort"])
+            for inside, outside in bindings.items()
+            for each in outside or ()
+            if inside.endswith("/tcp") and each.get("HostPort")
+        ),
     )

@@ -36,7 +36,7 @@ from infometis_sdk.ports.platform import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from infometis_platform_kind.settings import Kind
@@ -194,10 +194,14 @@ class KindPlatform(Platform):
         cure = "" if path else "`infometis up` downloads or builds it"
         level = "ok" if path else "warning"
         findings.append(Finding(check="kind", level=level, detail=path or why, cure=cure))
-        fresh = Plan.read(self._context.state_dir) is None and not self._settings.adopt
-        ports = [mapping.host for mapping in self._settings.mappings if mapping.protocol == "TCP"]
-        wanted = [*ports, *filter(None, [self._settings.api_port])] if fresh else []
-        findings += check_machine(self._machine, wanted, self._settings.listen)
+        findings += check_machine(self._machine)
+        if findings[0].level == "error":  # the engine does not answer
+            return tuple(findings)
+        nodes, plan = self._engine.nodes(self._name, run), Plan.read(self._context.state_dir)
+        if self._settings.adopt or (plan is not None and plan.made):
+            findings += self._taken(nodes)
+        elif not any(node.running for node in nodes):
+            findings += self._free([*self.host_ports(), *filter(None, [self._settings.api_port])])
         return tuple(findings)
 
     def stop(self, run: Run) -> None:
@@ -314,7 +318,7 @@ class KindPlatform(Platform):
         if plan is not None:
             self._delete(program, run)
         else:
-            self._check_machine()
+            self._refuse(self.preflight())
         fresh = "" if self._engine.has_network(_NETWORK, run) else _NETWORK
         network = plan.network if plan is not None else fresh
         settings = self._settings
@@ -338,10 +342,17 @@ class KindPlatform(Platform):
         run.emit(Event(name="start cluster", subject=self._name, state="finished"))
         return plan, nodes
 
-    def _check_machine(self) -> None:
+    def _free(self, ports: Iterable[int]) -> tuple[Finding, ...]:
+        return self._machine.ports(ports, self._settings.listen)
+
+    def _taken(self, nodes: Sequence[Node]) -> tuple[Finding, ...]:
+        """Look at the ports that nodes will take when they start."""
+        return self._free(port for node in nodes if not node.running for port in node.ports)
+
+    def _refuse(self, findings: Iterable[Finding]) -> None:
         bad = [
             finding
-            for finding in self.preflight()
+            for finding in findings
             if finding.level == "error" and finding.check not in self._settings.ignore_preflight
         ]
         if bad:
@@ -403,6 +414,7 @@ class KindPlatform(Platform):
         if not down and self._is_ready(access, nodes):
             return access
         if down:
+            self._refuse(self._taken(nodes))
             run.emit(Event(name="start cluster", subject=self._name, state="started"))
             self._engine.start(down, run)
         self._write_kubeconfig(run)

@@ -11,7 +11,7 @@ from infometis_sdk.machine import moment
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from infometis_platform_kind.engine import Engine
     from infometis_sdk.machine import Machine
@@ -53,12 +53,11 @@ def check_engine(engine: Engine, machine: Machine, run: Run) -> Iterator[Finding
     yield machine.clock(moment(str(info.get("SystemTime") or "")) or None)
 
 
-def check_machine(machine: Machine, ports: Iterable[int], address: str) -> Iterator[Finding]:
-    """Look at the kernel and at the ports that a new cluster would take."""
+def check_machine(machine: Machine) -> Iterator[Finding]:
+    """Look at the kernel, whose limits nodes share."""
     yield machine.inotify()
     yield machine.map_count()
     yield from check_wsl(machine.root)
-    yield from machine.ports(ports, address)
 
 
 def _docker_version(engine: Engine, run: Run) -> Iterator[Finding]:
