@@ -11,7 +11,7 @@ import functools
 import re
 import sys
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
@@ -264,17 +264,21 @@ def _compile(text: str, marked: bool, kind_lines: bool) -> _Compiled:  # noqa: F
         return _Compiled(
             template=None, faults=((1, f"longer than {_MAX_SOURCE // 2**20} MiB", ""),)
         )
+    source = text
+    if not marked and kind_lines:
+        source = _KIND_LINE.sub(lambda m: f"{m[1]} #@{text.count(chr(10), 0, m.start()) + 1}", text)
     try:
-        tree = env.parse(text)
-        faults = _barred(tree)
+        tree = env.parse(source)
+        every = tuple(tree.find_all(nodes.Node))
+        faults = _barred(every)
         if not marked:
             faults += [(g.line, g.message, g.right) for g in glued_expressions(env, text)]
-        source = text
-        if not marked and kind_lines:
-            source = _KIND_LINE.sub(
-                lambda m: f"{m[1]} #@{text.count(chr(10), 0, m.start()) + 1}", text
-            )
-        template = env.from_string(source)
+        unknown = meta.find_undeclared_variables(tree)
+        names = {
+            (n.name, n.lineno) for n in every if isinstance(n, nodes.Name) and n.name in unknown
+        }
+        keys = _keys(every, unknown)
+        template = env.from_string(tree)  # it may change the tree, so comes last
         # Compiled templates find ``~`` under this name; theirs knows no limit.
         template.root_render_func.__globals__["str_join"] = concatenate
     except TemplateSyntaxError as error:
@@ -285,65 +289,62 @@ def _compile(text: str, marked: bool, kind_lines: bool) -> _Compiled:  # noqa: F
     except TemplateError as error:
         # A constant that cannot be printed shows when it is compiled.
         return _Compiled(template=None, faults=((0, error.message, error.legal),))
-    unknown = meta.find_undeclared_variables(tree)
-    names = {(n.name, n.lineno) for n in tree.find_all(nodes.Name) if n.name in unknown}
     return _Compiled(
         template=template,
         faults=tuple(faults),
         names=tuple(sorted(names, key=lambda pair: (pair[1], pair[0]))),
-        keys=tuple(_keys(tree, unknown)),
+        keys=tuple(keys),
     )
 
 
-def _keys(tree: jinja2.nodes.Template, unknown: set[str]) -> Iterable[tuple[str, str, int]]:
-    """Yield each constant key that is asked of a name of the context, as in ``params.replicas``."""
+def _keys(every: Sequence[jinja2.nodes.Node], unknown: set[str]) -> Iterable[tuple[str, str, int]]:
+    """Return each constant key that is asked of a name of the context: ``params.replicas``."""
     from jinja2 import nodes
 
     asked: dict[int, tuple[str, str, int]] = {}
-    for attribute in tree.find_all(nodes.Getattr):
-        if isinstance(attribute.node, nodes.Name) and attribute.node.name in unknown:
-            asked[id(attribute)] = (attribute.node.name, attribute.attr, attribute.lineno)
-    for item in tree.find_all(nodes.Getitem):
-        if (
-            isinstance(item.node, nodes.Name)
-            and item.node.name in unknown
-            and isinstance(item.arg, nodes.Const)
-            and isinstance(item.arg.value, str)
-        ):
-            asked[id(item)] = (item.node.name, item.arg.value, item.lineno)
+    for each in every:
+        if not isinstance(each, (nodes.Getattr, nodes.Getitem)):
+            continue
+        if not isinstance(each.node, nodes.Name) or each.node.name not in unknown:
+            continue
+        if isinstance(each, nodes.Getattr):
+            asked[id(each)] = (each.node.name, each.attr, each.lineno)
+        elif isinstance(each.arg, nodes.Const) and isinstance(each.arg.value, str):
+            asked[id(each)] = (each.node.name, each.arg.value, each.lineno)
     # What a template tests with ``is defined`` or gives a default, it may ask for anywhere.
     lenient = {
         asked[id(below)][:2]
-        for kind in (nodes.Test, nodes.Filter)
-        for node in tree.find_all(kind)
-        if node.name in ("defined", "undefined", "default", "d")
+        for node in every
+        if isinstance(node, (nodes.Test, nodes.Filter))
+        and node.name in ("defined", "undefined", "default", "d")
         for below in (node.node, *node.find_all((nodes.Getattr, nodes.Getitem)))
         if id(below) in asked
     }
     return [found for found in asked.values() if found[:2] not in lenient]
 
 
-def _barred(tree: jinja2.nodes.Template) -> list[tuple[int, str, str]]:
+def _barred(every: Sequence[jinja2.nodes.Node]) -> list[tuple[int, str, str]]:
     """Name the statements that a template may not use, since they would encode a value twice."""
     from jinja2 import nodes
 
     alone = "a template stands alone: no include, import or extends"
     twice = "it would encode what it prints twice"
-    barred: tuple[tuple[Any, str, str], ...] = (
-        (nodes.Include, "include", alone),
-        (nodes.Import, "import", alone),
-        (nodes.FromImport, "import", alone),
-        (nodes.Extends, "extends", alone),
-        (nodes.Block, "block", alone),
-        (nodes.Macro, "macro", twice),
-        (nodes.CallBlock, "call", twice),
-        (nodes.FilterBlock, "filter block", twice),
-        (nodes.AssignBlock, "block of set", f"{twice}; write {{% set x = … %}}"),
-    )
+    barred: dict[type[Any], tuple[str, str]] = {
+        nodes.Include: ("include", alone),
+        nodes.Import: ("import", alone),
+        nodes.FromImport: ("import", alone),
+        nodes.Extends: ("extends", alone),
+        nodes.Block: ("block", alone),
+        nodes.Macro: ("macro", twice),
+        nodes.CallBlock: ("call", twice),
+        nodes.FilterBlock: ("filter block", twice),
+        nodes.AssignBlock: ("block of set", f"{twice}; write {{% set x = … %}}"),
+    }
     return [
         (found.lineno, f"{what} is not allowed here: {why}", "plain expressions, if, for and set")
-        for kind, what, why in barred
-        for found in tree.find_all(kind)
+        for found in every
+        if type(found) in barred
+        for what, why in (barred[type(found)],)
     ]
 
 
