@@ -22,7 +22,7 @@ from infometis_sdk.engine.writing.lease import TERM, Writer
 from infometis_sdk.errors import CancelledError, DeadlineError, InfometisError, LockedError
 from infometis_sdk.model.environment import Environment
 from infometis_sdk.model.guard import GuardNote, GuardState
-from infometis_sdk.model.run import CancelToken, Run
+from infometis_sdk.model.run import CancelToken, Event, Run
 from infometis_sdk.model.stack import ManifestSet
 from infometis_sdk.ports.cluster import Cluster
 
@@ -126,13 +126,17 @@ class Guard:
             orders.cluster,
             orders.stack_id,
             orders.namespace,
-            run,
+            attrs.evolve(run, emit=self._waits),
             name=guard_lease(orders.stack_id),
             patience=float("inf"),
             poll=_POLL,
             term=orders.term,
             lost=run.cancel.cancel,
         )
+
+    def _waits(self, event: Event) -> None:
+        if event.name == "lock":
+            self._say(GuardNote(name="standing by", detail=event.detail))
 
     def _lead(self, lease: Writer, token: CancelToken, run: Run) -> None:
         failures = 0

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import html
+from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from infometis_sdk.model.audit import AuditEvent, AuditHead
 from infometis_sdk.model.report import Report
 from infometis_sdk.model.table import Table, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ("AuditFault", "AuditReport", "AuditTimeline")
 
@@ -94,7 +98,8 @@ class AuditTimeline(Report):
 
     def headline(self) -> str:
         """Count the records."""
-        return f"audit of {self.stack_id}: {len(self.events)} records"
+        count = len(self.events)
+        return f"audit of {self.stack_id}: {count} record{'s' * (count != 1)}"
 
     def table(self) -> Table:
         """Show one row a record; begin and end of an action are bracketed."""
@@ -151,9 +156,14 @@ def _what(event: AuditEvent) -> str:
     if event.release:
         parts.append(f"release {event.release}")
     if event.outcomes:
-        parts.append(f"{len(event.outcomes)} objects")
+        parts.append(_few([outcome.object for outcome in event.outcomes], "objects"))
     elif event.diff:
-        parts.append(f"{len(event.diff)} fields")
+        parts.append(_few([f"{each.object} {each.path}" for each in event.diff], "fields"))
+    elif objects := _listed(event, "objects"):
+        parts.append(_few(objects, "objects"))
+    if what := _listed(event, "what"):
+        more = f" and {len(what) - 1} more" if len(what) > 1 else ""
+        parts.append(f"{what[0]}{more}")
     subject = event.evidence.get("subject")
     if subject:
         parts.append(str(subject))
@@ -161,6 +171,17 @@ def _what(event: AuditEvent) -> str:
     if error:
         parts.append(str(error).splitlines()[0][:120])
     return ", ".join(parts)
+
+
+def _listed(event: AuditEvent, name: str) -> list[str]:
+    """Return a list among the evidence; an edited record may hold anything."""
+    found = event.evidence.get(name)
+    return [str(each) for each in found] if isinstance(found, list | tuple) else []
+
+
+def _few(names: Sequence[str], many: str) -> str:
+    """Name the only one, or count them."""
+    return names[0] if len(names) == 1 else f"{len(names)} {many}"
 
 
 def _details(event: AuditEvent) -> list[str]:

@@ -21,6 +21,7 @@ NOTES = (
     "watch lost",
     "held up",
     "idle",
+    "standing by",
     "leading",
     "synced",
     "not told",
@@ -34,6 +35,7 @@ NOTES = (
 ``watch lost``: a kind cannot be watched; the rest goes on.
 ``held up``: a look or a correction failed as a whole, and is tried again.
 ``idle``: nothing is healed for now.
+``standing by``: another guard acts; ``detail`` says which.
 ``leading``: this guard is the one that acts; ``synced``: all that is there was looked at.
 ``not told``: a notifier does not work.
 """

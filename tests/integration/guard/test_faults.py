@@ -169,7 +169,8 @@ def test_two_guards_one_leads(lab: Lab, guarding: Guarding) -> None:
     first = guarding(lab, wanted)
     first.hears("synced")
     second = guarding(lab, wanted)
-    second.until(lambda: second.guard.state.idle == "another guard leads", "the second guard")
+    assert f"process {os.getpid()} on" in second.hears("standing by").detail
+    assert second.guard.state.idle == "another guard leads"
     meddle(lab, "app-1")
     first.hears("healed", "ConfigMap/app-1")
     assert not first.said("leading", condition="closed"), "it leads all the while"
