@@ -352,7 +352,7 @@ def test_what_was_changed_in_the_cluster_is_refused(site: Site) -> None:
     known = second.releases()
     assert [r.number for r in known.items] == [2]
     assert "release 1 of stack" in known.problems[0]
-    with pytest.raises(StoreError, match="there is no release 1"):
+    with pytest.raises(StoreError, match="there is no sound release 1"):
         second.rollback(1)
     plan = site.stack(store_service("1.2")).plan()
     assert "release 1 of stack" in plan.blocked[0]

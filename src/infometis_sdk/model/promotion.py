@@ -244,7 +244,8 @@ class PipelineReport(Report):
     def headline(self) -> str:
         """Say how many cores there are."""
         cores = {row.bundle for row in self.rows if row.bundle}
-        return f"pipeline {self.pipeline}: {len(self.rows)} environments, {len(cores)} cores"
+        count = f"{len(cores)} core{'s' * (len(cores) != 1)}"
+        return f"pipeline {self.pipeline}: {len(self.rows)} environments, {count}"
 
     def table(self) -> Table:
         """Show one row an environment and one column a service."""

@@ -44,10 +44,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from infometis_sdk.model.fault import Fault
     from infometis_sdk.model.plan import Plan
     from infometis_sdk.model.stack import ManifestSet
 
-__all__ = ("capabilities", "capacity_of", "probe", "refuse_what_is_lacking", "worth_probing")
+__all__ = (
+    "capabilities",
+    "capacity_of",
+    "lacking",
+    "probe",
+    "refuse_what_is_lacking",
+    "worth_probing",
+)
 
 _PATIENCE = 90.0  # seconds for what a probe waits for; an image may have to come first
 _CLEANING = 120.0  # seconds for taking the probes away
@@ -74,19 +82,14 @@ def capabilities(
     return tuple(found)
 
 
-def refuse_what_is_lacking(
+def lacking(
     stack: Stack, plan: Plan, manifests: ManifestSet, cluster: Cluster, run: Run
-) -> None:
-    """Refuse changes that can never become healthy on this cluster, before the first write.
-
-    Raises:
-        RefusedError: what they need and the cluster lacks, all of it.
-
-    """
+) -> tuple[Fault, ...]:
+    """Return what changes need and the cluster lacks, so that they can never become healthy."""
     touched = {item.ref.key for item in plan.items}
     chosen = [manifest for manifest in manifests.manifests if manifest.ref.key in touched]
     if not asks_of_the_cluster(chosen) and not stack.environment.policies.encryption:
-        return
+        return ()
     facts = read_facts(cluster, run)
     states = {each.name: each.state for each in capabilities(stack, cluster, run, facts=facts)}
     brought = [m.ref.name for m in manifests.manifests if m.ref.kind == "StorageClass"]
@@ -96,6 +99,19 @@ def refuse_what_is_lacking(
     if (lack := unencrypted(stack.environment, states)) is not None:
         faults.append(lack)
     faults += quota_faults(manifests, capacity_of(cluster, manifests, run))
+    return tuple(faults)
+
+
+def refuse_what_is_lacking(
+    stack: Stack, plan: Plan, manifests: ManifestSet, cluster: Cluster, run: Run
+) -> None:
+    """Refuse changes that can never become healthy on this cluster, before the first write.
+
+    Raises:
+        RefusedError: what they need and the cluster lacks, all of it.
+
+    """
+    faults = lacking(stack, plan, manifests, cluster, run)
     if faults:
         lines = [f"  - {fault}" for fault in faults]
         msg = "\n".join((f"the cluster of {stack.name} lacks what the stack needs", *lines))

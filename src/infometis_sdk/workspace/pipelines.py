@@ -93,7 +93,7 @@ def _drift(stack: Stack, live: Release, run: Run) -> str:
         run.check("looking for drift")
         return f"cannot be told: {error.message.splitlines()[0]}"
     count = len(found.items)
-    return f"{count} fields" if count else "none"
+    return f"{count} field{'s' * (count != 1)}" if count else "none"
 
 
 def _with_promotion(stack: Stack, row: PipelineRow, files: PromotionFiles) -> PipelineRow:

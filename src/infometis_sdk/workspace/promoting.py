@@ -124,6 +124,7 @@ class _Promotion:
         self._files = PromotionFiles(workspace.state_dir / "promotions")
         self._report = fresh
         self._run = stages.run
+        self._plan: Plan | None = None
 
     @property
     def _target(self) -> Stack:
@@ -140,12 +141,12 @@ class _Promotion:
             unseen = StageResult(name="validation", state="not reached", detail=why)
             self._report = self._report.with_stage(unseen)
             return self._ended("planned")
-        for name, look in (
-            ("validation", self._stages.validation),
-            ("border", self._stages.border),
-        ):
-            self._report = self._report.with_stage(look(StageResult(name=name)))
         plan = self._planned()
+        for stage in (
+            self._stages.validation(StageResult(name="validation"), plan),
+            self._stages.border(StageResult(name="border")),
+        ):
+            self._report = self._report.with_stage(stage)
         self._gates(plan)
         shown = StageResult(
             name="deployment",
@@ -162,7 +163,7 @@ class _Promotion:
         with self._files.alone(stack_id), ExitStack() as held:
             last = self._files.read(stack_id)
             if resumable(last, self._report) and last is not None:
-                self._report = attrs.evolve(last, warnings=(*last.warnings, f"resumed {_now()}"))
+                self._resume(last)
             self._stages.connect(make=self._began)
             if self._done_before(last):
                 return self._report
@@ -172,6 +173,13 @@ class _Promotion:
             self._go_back()
             self._write()
             return self._ended("succeeded")
+
+    def _resume(self, last: PromotionReport) -> None:
+        """Go on with what was written; before the first write, what was read is read anew."""
+        stages = self._report.stages
+        self._report = attrs.evolve(last, warnings=(*last.warnings, f"resumed {_now()}"))
+        if not self._began:
+            self._report = attrs.evolve(self._report, stages=stages)
 
     @property
     def _began(self) -> bool:
@@ -198,19 +206,19 @@ class _Promotion:
         if not self._stages.reachable:
             self._early_gates()
             if closed := self._report.closed:
-                self._refuse(None, [gate.name for gate in closed])
+                self._refuse([gate.name for gate in closed])
             self._stages.connect(make=True)
-        self._stage("validation", self._stages.validation)
+        plan = self._plan = self._planned()
+        self._stage("validation", lambda stage: self._stages.validation(stage, plan))
         self._stage("border", self._stages.border)
         faulty = [s for s in self._report.stages if s.state == "failed"]
-        plan = self._planned()
         self._gates(plan)
         self._save()
         for gate in self._report.gates:
             self._recorded_gate(gate)
         closed = self._report.closed
-        if closed or faulty or plan.blocked:
-            self._refuse(plan, [*(s.name for s in faulty), *(g.name for g in closed)])
+        if closed or faulty:
+            self._refuse([*(s.name for s in faulty), *(g.name for g in closed)])
         self._protected(plan)
 
     def _go_back(self) -> None:
@@ -226,8 +234,9 @@ class _Promotion:
         self._stage("performance", stages.performance)
 
     def _deploy(self, stage: StageResult) -> StageResult:
-        # What is left after a crash is less than what was approved, and has another digest.
-        plan = self._planned()
+        # What the gates were opened for. What is left of it after a crash is less than that, and
+        # has another digest.
+        plan = self._plan or self._planned()
         confirm = self._request.confirm
         if self._stages.step.gates.approvals or plan.digest != self._report.plan:
             confirm = plan.digest
@@ -247,14 +256,7 @@ class _Promotion:
 
     def _planned(self) -> Plan:
         stages = self._stages
-        return self._target._plan(
-            stages.manifests,
-            stages.cluster,
-            self._run,
-            services=(),
-            adopt=(),
-            accept_data_loss=(),
-        )
+        return self._target._draft(stages.manifests, stages.cluster, self._run)
 
     def _gates(self, plan: Plan) -> None:
         self._run.emit(Event(name="promotion", subject="gates", state="started"))
@@ -301,14 +303,12 @@ class _Promotion:
         )
         self._report = attrs.evolve(self._report, gates=tuple(gates))
 
-    def _refuse(self, plan: Plan | None, names: list[str]) -> None:
+    def _refuse(self, names: list[str]) -> None:
         report = self._ended("refused")
         reasons = [f"{g.name}: {g.reason}; {g.opens}".rstrip("; ") for g in report.closed]
         reasons += [f"{s.name}: {fault}" for s in report.stages for fault in s.faults]
-        if plan is not None:
-            reasons += list(plan.blocked)
         lines = "\n".join(f"  - {reason}" for reason in reasons)
-        msg = f"{report.target} may not be written to yet: {', '.join(names) or 'plan'}\n{lines}"
+        msg = f"{report.target} may not be written to yet: {', '.join(names)}\n{lines}"
         raise GateError(msg, report=report, hint="nothing was changed; run it again once it is so")
 
     def _protected(self, plan: Plan) -> None:

@@ -105,7 +105,8 @@ def find(known: ReleaseList, number: int) -> Release:
     for release in known.items:
         if release.number == number:
             return release
-    msg = f"there is no release {number} of stack {known.stack_id}"
+    found = "no sound" if known.problems else "no"
+    msg = f"there is {found} release {number} of stack {known.stack_id}"
     numbers = ", ".join(str(r.number) for r in known.items) or "none"
     raise StoreError("; ".join((msg, *known.problems)), hint=f"there are: {numbers}")
 

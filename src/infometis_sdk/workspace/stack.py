@@ -398,13 +398,35 @@ class Stack:
         adopt: Sequence[str],
         accept_data_loss: Sequence[str],
     ) -> Plan:
-        from infometis_sdk.engine.plan import Consent, plan
         from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
-        from infometis_sdk.workspace.publishing import (
-            given_sources,
-            keep_certificate,
-            refuse_a_border_that_cannot_work,
+        from infometis_sdk.workspace.publishing import refuse_a_border_that_cannot_work
+
+        made = self._draft(
+            manifests,
+            cluster,
+            run,
+            services=services,
+            adopt=adopt,
+            accept_data_loss=accept_data_loss,
         )
+        if not made.empty:
+            refuse_a_border_that_cannot_work(self, manifests, cluster, run)
+            refuse_what_is_lacking(self, made, manifests, cluster, run)
+        return made
+
+    def _draft(
+        self,
+        manifests: ManifestSet,
+        cluster: Cluster,
+        run: Run,
+        *,
+        services: Sequence[str] = (),
+        adopt: Sequence[str] = (),
+        accept_data_loss: Sequence[str] = (),
+    ) -> Plan:
+        """Plan, whatever the cluster or the border may lack."""
+        from infometis_sdk.engine.plan import Consent, plan
+        from infometis_sdk.workspace.publishing import given_sources, keep_certificate
 
         run.emit(Event(name="plan", state="started"))
         keep_certificate(self, manifests)
@@ -417,9 +439,6 @@ class Stack:
             pinned=self._pins.read(self.stack_id).cluster_uid,
             given=given_sources(self, manifests, self.in_cluster(cluster, run)),
         )
-        if not made.empty:
-            refuse_a_border_that_cannot_work(self, manifests, cluster, run)
-            refuse_what_is_lacking(self, made, manifests, cluster, run)
         run.emit(Event(name="plan", state="finished", detail=made.headline()))
         return made
 

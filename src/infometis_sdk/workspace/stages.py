@@ -9,12 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from infometis_sdk.engine.capacity.quotas import quota_faults
-from infometis_sdk.engine.promoting.target import (
-    capability_faults,
-    class_faults,
-    known_class,
-)
+from infometis_sdk.engine.promoting.target import class_faults, known_class
 from infometis_sdk.engine.reading.platform_class import platform_class
 from infometis_sdk.errors import ClusterError, InfometisError, PlatformError
 from infometis_sdk.model.plan import Plan
@@ -127,27 +122,32 @@ class Stages:
 
     # --- 1: templates against the target ------------------------------------------------------
 
-    def validation(self, stage: StageResult) -> StageResult:
-        """Validate what is rendered against the target: its API, quotas and class of platform."""
-        from infometis_sdk.workspace.capabilities import capacity_of
-        from infometis_sdk.workspace.checking import server_faults, validate
+    def validation(self, stage: StageResult, plan: Plan) -> StageResult:
+        """Validate what is rendered against the target: its API, quotas and class of platform.
+
+        The plan asked the API server, by a dry-run, about everything that would change.
+        """
+        from infometis_sdk.workspace.capabilities import lacking
+        from infometis_sdk.workspace.checking import validate
 
         root = self._workspace.project.root
         found = (
             *validate(self.manifests, root),
-            *server_faults(self.cluster, self.manifests, self.run),
+            *lacking(self.target, plan, self.manifests, self.cluster, self.run),
         )
         faults = [str(fault) for fault in found if fault.level == "error"]
+        faults += plan.blocked
         notes = [str(fault) for fault in found if fault.level != "error"]
+        if unasked := sum(item.certainty == "predicted" for item in plan.items):
+            notes.append(
+                f"{unasked} objects rest on what comes with them, and are asked about then"
+            )
         ours = platform_class(self.cluster, self.target.platform.capabilities, self.run)
         theirs = platform_class(
             self.source._cluster(self.run), self.source.platform.capabilities, self.run
         )
         differing, untold = class_faults(theirs, ours, self.step.allow)
         faults += differing
-        faults += capability_faults(self.manifests, ours.capabilities)
-        there = capacity_of(self.cluster, self.manifests, self.run)
-        faults += [str(fault) for fault in quota_faults(self.manifests, there)]
         evidence = {
             "objects": len(self.manifests.manifests),
             "source": known_class(theirs),

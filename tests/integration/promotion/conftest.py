@@ -85,10 +85,7 @@ class Site:
     def __init__(self, root: Path, state: Path, access: Access, stem: str) -> None:
         self.root, self.state, self.stem = root, state, stem
         self.cluster: Cluster = open_cluster(access)
-        folder = root / "services" / "hello" / "templates"
-        folder.mkdir(parents=True)
-        (folder / "all.yaml.j2").write_text(TEMPLATE)
-        (folder.parent / "service.yaml").write_text(SERVICE)
+        self.service(TEMPLATE)
         (root / "environments").mkdir()
         for number, name in enumerate(NAMES):
             (root / "environments" / f"{name}.yaml").write_text(
@@ -97,6 +94,13 @@ class Site:
                 f"values:\n  hello: {{replicas: {number + 1}}}\n"
             )
         self.declare("")
+
+    def service(self, template: str) -> None:
+        """Write the one service with this template."""
+        folder = self.root / "services" / "hello" / "templates"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "all.yaml.j2").write_text(template)
+        (folder.parent / "service.yaml").write_text(SERVICE)
 
     def namespace(self, environment: str) -> str:
         """Return the namespace of an environment."""

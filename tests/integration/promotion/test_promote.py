@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.integration.promotion.conftest import TEMPLATE
 
 from infometis_sdk import CancelToken, Event, Run
 from infometis_sdk._adapters.promotion_files import PromotionFiles
@@ -322,6 +323,48 @@ def test_a_promotion_that_is_killed_or_cancelled_goes_on(site: Site) -> None:
     audit = site.ws()["uat"].verify_audit(run=site.run())
     assert audit.intact, str(audit)
     assert site.ws()["uat"].plan(run=site.run()).core_digest == report.bundle
+
+
+def test_what_the_target_lacks_is_told_with_its_gates(site: Site) -> None:
+    """What can never become healthy there stops before the first write, also after a kill."""
+    site.pipeline()
+    site.up("dev")
+    assert killed(site, "gates", "finished").returncode == -signal.SIGKILL
+    file = site.root / "environments" / "uat.yaml"
+    file.write_text(file.read_text() + "policies: {encryption: required}\n")
+    site.pipeline("gates: {soak: 1h}")
+    with pytest.raises(GateError) as caught:
+        promote(site)
+    report: PromotionReport = caught.value.report
+    assert "resumed" in report.warnings[0]
+    assert (report.state, states(report)["validation"]) == ("refused", "failed")
+    assert "it is not proved that this cluster does so" in caught.value.message
+    assert "soak: deployed for" in caught.value.message
+    space = ObjectRef(api_version="v1", kind="Namespace", name=site.namespace("uat"))
+    assert site.get(space) is None
+
+
+def test_what_may_not_be_planned_is_told_once(site: Site) -> None:
+    """Somebody else's object in the way fails the validation, and stays as it is."""
+    site.pipeline()
+    site.up("dev")
+    site.up("uat")
+    name = "uat-greeting"
+    site.service(TEMPLATE.replace('name ~ "-settings"', f'"{name}"'))
+    site.up("dev")
+    ref = site.ref("uat", "ConfigMap", name)
+    body = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "namespace": ref.namespace},
+        "data": {"greeting": "mine"},
+    }
+    site.cluster.write(Write(verb="create", ref=ref, body=body, manager="somebody"), site.run())
+    with pytest.raises(GateError) as caught:
+        promote(site)
+    assert caught.value.message.count("it exists and is not ours (written by somebody)") == 1
+    assert states(caught.value.report)["validation"] == "failed"
+    assert (site.get(ref) or {})["data"] == {"greeting": "mine"}
 
 
 RIVAL = """

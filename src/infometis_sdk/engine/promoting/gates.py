@@ -115,7 +115,7 @@ def backup_gate(newest: str, wanted: str, environment: str, now: dt.datetime) ->
 
     """
     name, evidence = "backup", {"newest": newest, "wanted": wanted}
-    opens = f"back {environment} up"
+    opens = f"'infometis cluster backup FOLDER -e {environment}' makes one"
     if not newest:
         why = f"no backup of {environment} is on record"
         return GateResult(name=name, opened=False, reason=why, opens=opens, evidence=evidence)

@@ -1,23 +1,18 @@
-"""Whether a target fits: its class of platform against the source's, and what it can do."""
+"""Whether a target fits: its class of platform against the source's."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 from attrs import field, frozen
 
-from infometis_sdk.engine.objects.loose import mapping, maps
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from infometis_sdk.model.stack import ManifestSet
-
 __all__ = (
     "PlatformClass",
-    "capability_faults",
     "class_faults",
     "known_class",
 )
@@ -75,31 +70,6 @@ def class_faults(
     if missing:
         notes.append(f"the target lacks what the source has: {', '.join(missing)}")
     return tuple(faults), tuple(notes)
-
-
-def capability_faults(manifests: ManifestSet, capabilities: Mapping[str, str]) -> tuple[str, ...]:
-    """Say what can never become healthy on a platform that lacks what it needs."""
-    faults = []
-    for manifest in manifests.manifests:
-        spec = mapping(manifest.object.get("spec"))
-        kind = manifest.ref.kind
-        if kind == "Service" and spec.get("type") == "LoadBalancer":
-            lacks = "load_balancer"
-        elif kind == "HorizontalPodAutoscaler":
-            lacks = "metrics"
-        elif any("storageClassName" not in claim for claim in _claims(kind, spec)):
-            lacks = "default_storage_class"
-        else:
-            continue
-        if capabilities.get(lacks) == "absent":
-            faults.append(f"{manifest.ref} needs {lacks}, which the target's platform lacks")
-    return tuple(faults)
-
-
-def _claims(kind: str, spec: Mapping[str, Any]) -> list[dict[str, Any]]:
-    if kind == "PersistentVolumeClaim":
-        return [dict(spec)]
-    return [mapping(claim.get("spec")) for claim in maps(spec.get("volumeClaimTemplates"))]
 
 
 def known_class(found: PlatformClass) -> dict[str, str]:
