@@ -232,13 +232,16 @@ class _Reader:
     # --- values -------------------------------------------------------------------------------
 
     def build(self, node: yaml.Node, path: str) -> Any:  # noqa: ANN401
+        scalar = type(node) is yaml.ScalarNode
+        if scalar and not self.inside_alias:
+            return self.scalar(node, path)
         mine = id(node)
         again = mine in self.seen
         if again or self.inside_alias:
             self.aliased += 1
             if self.aliased > _ALIAS_VALUES:
                 raise _TooManyAliasesError
-        if isinstance(node, yaml.ScalarNode):
+        if scalar:
             return self.scalar(node, path)
         if mine in self.open:
             self.fault("an alias holds itself", node.start_mark.line + 1, path=path)
@@ -267,33 +270,34 @@ class _Reader:
     def mapping(self, node: yaml.MappingNode, path: str) -> dict[str, Any]:
         self.known_tag(node, "map", path)
         values: dict[str, Any] = {}
-        first: dict[str, int] = {}
+        first: dict[str, yaml.Node] = {}
         merged: list[yaml.Node] = []
         for key_node, value_node in node.value:
-            line = key_node.start_mark.line + 1
-            if key_node.tag == PLAIN and key_node.value == "<<":
+            key = key_node.value
+            if key_node.tag != PLAIN or not key or key[0] in _MAYBE_SPECIAL:
+                key = self.key(key_node, path)
+                if key is None:
+                    continue
+            elif key == "<<":
                 merged.append(value_node)
                 continue
-            key = self.key(key_node, path)
-            if key is None:
-                continue
-            below = child(path, key)
+            below = f"{path}.{key}" if path else key
             if key in first:
-                where = f"at lines {first[key]} and {line}" if first[key] != line else "in one line"
-                self.fault(
-                    f"the key {key!r} is here twice, {where}",
-                    line,
-                    path=below,
-                    legal="each key once",
-                )
+                self.twice(key, first[key], key_node, below)
                 continue
-            first[key] = line
+            first[key] = key_node
             if self.want_lines:
-                self.lines[below] = line
+                self.lines[below] = key_node.start_mark.line + 1
             values[key] = self.build(value_node, below)
         for value_node in merged:
             self.merge(values, value_node, path)
         return values
+
+    def twice(self, key: str, first: yaml.Node, second: yaml.Node, path: str) -> None:
+        lines = [node.start_mark.line + 1 for node in (first, second)]
+        where = f"at lines {lines[0]} and {lines[1]}" if lines[0] != lines[1] else "in one line"
+        message = f"the key {key!r} is here twice, {where}"
+        self.fault(message, lines[1], path=path, legal="each key once")
 
     def merge(self, values: dict[str, Any], node: yaml.Node, path: str) -> None:
         sources = node.value if isinstance(node, yaml.SequenceNode) else [node]

@@ -127,8 +127,18 @@ def core_inputs(composed: ComposedService, lock: Lock) -> dict[str, Any]:
         },
         "templates": {name: normal_text(text) for name, text in service.templates.items()},
         "files": {name: normal_text(text) for name, text in service.files.items()},
-        "manifests": sorted(canonical_json(_data(m)).decode() for m in service.manifests),
+        "manifests": sorted(_text(manifest) for manifest in service.manifests),
     }
+
+
+def _text(manifest: Mapping[str, Any]) -> str:
+    """Return ``canonical_json(_data(manifest))``, which copies only what is not plain yet."""
+    try:
+        text = canonical_json(manifest).decode()
+    except TypeError:  # it holds a value that json does not know
+        text = ""
+    plain_text = text and text.isascii() and "\\r" not in text
+    return text if plain_text else canonical_json(_data(manifest)).decode()
 
 
 def _data(value: Any) -> Any:  # noqa: ANN401 - JSON

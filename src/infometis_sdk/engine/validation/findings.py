@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from infometis_sdk.engine.inputs.names import nearest
@@ -25,6 +26,7 @@ SUBDOMAIN = re.compile(rf"(?=.{{1,253}}$){_PART}(\.{_PART})*")
 _QUALIFIED = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?")
 
 
+@lru_cache  # the same few keys stand on every object
 def label_key(text: str) -> bool:
     """Tell whether a text may be the key of a label or an annotation."""
     prefix, slash, name = text.rpartition("/")
