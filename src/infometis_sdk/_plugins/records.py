@@ -90,10 +90,12 @@ class Candidate:
 
 
 def candidate_of(point: EntryPoint) -> Candidate:
+    # Each access to the metadata reads and parses the file.
+    metadata = point.dist.metadata if point.dist else None
     return Candidate(
         name=point.name,
-        distribution=point.dist.name if point.dist else "",
-        version=point.dist.version if point.dist else "",
+        distribution=metadata["Name"] if metadata else "",
+        version=metadata["Version"] if metadata else "",
         module=point.value,
         load=point.load,
     )

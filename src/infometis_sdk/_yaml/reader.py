@@ -232,17 +232,14 @@ class _Reader:
     # --- values -------------------------------------------------------------------------------
 
     def build(self, node: yaml.Node, path: str) -> Any:  # noqa: ANN401
-        scalar = type(node) is yaml.ScalarNode
-        if scalar and not self.inside_alias:
+        if isinstance(node, yaml.ScalarNode):
+            if self.inside_alias:
+                self.count_alias()
             return self.scalar(node, path)
         mine = id(node)
         again = mine in self.seen
         if again or self.inside_alias:
-            self.aliased += 1
-            if self.aliased > _ALIAS_VALUES:
-                raise _TooManyAliasesError
-        if scalar:
-            return self.scalar(node, path)
+            self.count_alias()
         if mine in self.open:
             self.fault("an alias holds itself", node.start_mark.line + 1, path=path)
             return None
@@ -256,6 +253,11 @@ class _Reader:
         finally:
             self.inside_alias -= again
             self.open.discard(mine)
+
+    def count_alias(self) -> None:
+        self.aliased += 1
+        if self.aliased > _ALIAS_VALUES:
+            raise _TooManyAliasesError
 
     def sequence(self, node: yaml.SequenceNode, path: str) -> list[Any]:
         self.known_tag(node, "seq", path)

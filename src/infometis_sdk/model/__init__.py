@@ -1,93 +1,102 @@
-"""The vocabulary as frozen values: no I/O, no logging, nothing heavy."""
+"""The vocabulary as frozen values: no I/O, no logging, nothing heavy.
 
-from infometis_sdk.model.audit import (
-    AuditChange,
-    AuditEvent,
-    AuditHead,
-    AuditLine,
-    AuditOutcome,
-)
-from infometis_sdk.model.audit_report import AuditFault, AuditReport, AuditTimeline
-from infometis_sdk.model.border import (
-    Acme,
-    Auth,
-    Border,
-    BorderTls,
-    CertIssuer,
-    Guarded,
-    Member,
-    Rate,
-    Route,
-    RouteSettings,
-)
-from infometis_sdk.model.border_report import BorderReport, Proof
-from infometis_sdk.model.bundle import Bundle
-from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
-from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
-from infometis_sdk.model.environment import (
-    AuditPolicy,
-    DriftPolicy,
-    Environment,
-    IsolationPolicy,
-    Patch,
-    Peer,
-    Policies,
-    Preview,
-    PrunePolicy,
-    RegistryPolicy,
-    ReleasePolicy,
-)
-from infometis_sdk.model.equivalence import EquivalenceReport
-from infometis_sdk.model.external import External, ExternalCheck, ExternalService, ExternalTls
-from infometis_sdk.model.fault import Fault, Origin
-from infometis_sdk.model.guard import GuardNote, GuardState
-from infometis_sdk.model.parameter import Influence, Parameter
-from infometis_sdk.model.pipeline import Gates, Pipeline, PipelineStep
-from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
-from infometis_sdk.model.project import Lock, Project
-from infometis_sdk.model.promotion import (
-    Approval,
-    GateResult,
-    PipelineReport,
-    PipelineRow,
-    PromotionReport,
-    StageResult,
-)
-from infometis_sdk.model.reference import ObjectRef
-from infometis_sdk.model.release import Release, ReleaseList, ServiceRecord
-from infometis_sdk.model.report import (
-    ApplyReport,
-    DriftItem,
-    DriftReport,
-    HealthItem,
-    HealthReport,
-    Outcome,
-    Report,
-    Table,
-    UpReport,
-)
-from infometis_sdk.model.run import CancelToken, Event, Run
-from infometis_sdk.model.secret import Secret, SecretRef
-from infometis_sdk.model.service import (
-    Check,
-    Credential,
-    Endpoint,
-    Image,
-    Metrics,
-    Scaling,
-    SensitiveOperation,
-    Service,
-    ServiceSource,
-    Upgrade,
-)
-from infometis_sdk.model.stack import (
-    BoundCredential,
-    ComposedService,
-    ComposedStack,
-    Manifest,
-    ManifestSet,
-    Setting,
-)
+Names are loaded when they are first used (PEP 562): few programs need the whole vocabulary.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infometis_sdk.model.audit import (
+        AuditChange,
+        AuditEvent,
+        AuditHead,
+        AuditLine,
+        AuditOutcome,
+    )
+    from infometis_sdk.model.audit_report import AuditFault, AuditReport, AuditTimeline
+    from infometis_sdk.model.border import (
+        Acme,
+        Auth,
+        Border,
+        BorderTls,
+        CertIssuer,
+        Guarded,
+        Member,
+        Rate,
+        Route,
+        RouteSettings,
+    )
+    from infometis_sdk.model.border_report import BorderReport, Proof
+    from infometis_sdk.model.bundle import Bundle
+    from infometis_sdk.model.capacity import LimitsPolicy, QuotaPolicy, ScalingPolicy
+    from infometis_sdk.model.comparison import ComparisonReport, Measure, Probe
+    from infometis_sdk.model.environment import (
+        AuditPolicy,
+        DriftPolicy,
+        Environment,
+        IsolationPolicy,
+        Patch,
+        Peer,
+        Policies,
+        Preview,
+        PrunePolicy,
+        RegistryPolicy,
+        ReleasePolicy,
+    )
+    from infometis_sdk.model.equivalence import EquivalenceReport
+    from infometis_sdk.model.external import External, ExternalCheck, ExternalService, ExternalTls
+    from infometis_sdk.model.fault import Fault, Origin
+    from infometis_sdk.model.guard import GuardNote, GuardState
+    from infometis_sdk.model.parameter import Influence, Parameter
+    from infometis_sdk.model.pipeline import Gates, Pipeline, PipelineStep
+    from infometis_sdk.model.plan import Change, Decision, Plan, PlanItem
+    from infometis_sdk.model.project import Lock, Project
+    from infometis_sdk.model.promotion import (
+        Approval,
+        GateResult,
+        PipelineReport,
+        PipelineRow,
+        PromotionReport,
+        StageResult,
+    )
+    from infometis_sdk.model.reference import ObjectRef
+    from infometis_sdk.model.release import Release, ReleaseList, ServiceRecord
+    from infometis_sdk.model.report import (
+        ApplyReport,
+        DriftItem,
+        DriftReport,
+        HealthItem,
+        HealthReport,
+        Outcome,
+        Report,
+        Table,
+        UpReport,
+    )
+    from infometis_sdk.model.run import CancelToken, Event, Run
+    from infometis_sdk.model.secret import Secret, SecretRef
+    from infometis_sdk.model.service import (
+        Check,
+        Credential,
+        Endpoint,
+        Image,
+        Metrics,
+        Scaling,
+        SensitiveOperation,
+        Service,
+        ServiceSource,
+        Upgrade,
+    )
+    from infometis_sdk.model.stack import (
+        BoundCredential,
+        ComposedService,
+        ComposedStack,
+        Manifest,
+        ManifestSet,
+        Setting,
+    )
 
 __all__ = (
     "Acme",
@@ -189,3 +198,116 @@ __all__ = (
     "UpReport",
     "Upgrade",
 )
+
+_HOMES = {
+    "Acme": "border",
+    "ApplyReport": "report",
+    "Approval": "promotion",
+    "AuditChange": "audit",
+    "AuditEvent": "audit",
+    "AuditFault": "audit_report",
+    "AuditHead": "audit",
+    "AuditLine": "audit",
+    "AuditOutcome": "audit",
+    "AuditPolicy": "environment",
+    "AuditReport": "audit_report",
+    "AuditTimeline": "audit_report",
+    "Auth": "border",
+    "Border": "border",
+    "BorderReport": "border_report",
+    "BorderTls": "border",
+    "BoundCredential": "stack",
+    "Bundle": "bundle",
+    "CancelToken": "run",
+    "CertIssuer": "border",
+    "Change": "plan",
+    "Check": "service",
+    "ComparisonReport": "comparison",
+    "ComposedService": "stack",
+    "ComposedStack": "stack",
+    "Credential": "service",
+    "Decision": "plan",
+    "DriftItem": "report",
+    "DriftPolicy": "environment",
+    "DriftReport": "report",
+    "Endpoint": "service",
+    "Environment": "environment",
+    "EquivalenceReport": "equivalence",
+    "Event": "run",
+    "External": "external",
+    "ExternalCheck": "external",
+    "ExternalService": "external",
+    "ExternalTls": "external",
+    "Fault": "fault",
+    "GateResult": "promotion",
+    "Gates": "pipeline",
+    "GuardNote": "guard",
+    "GuardState": "guard",
+    "Guarded": "border",
+    "HealthItem": "report",
+    "HealthReport": "report",
+    "Image": "service",
+    "Influence": "parameter",
+    "IsolationPolicy": "environment",
+    "LimitsPolicy": "capacity",
+    "Lock": "project",
+    "Manifest": "stack",
+    "ManifestSet": "stack",
+    "Measure": "comparison",
+    "Member": "border",
+    "Metrics": "service",
+    "ObjectRef": "reference",
+    "Origin": "fault",
+    "Outcome": "report",
+    "Parameter": "parameter",
+    "Patch": "environment",
+    "Peer": "environment",
+    "Pipeline": "pipeline",
+    "PipelineReport": "promotion",
+    "PipelineRow": "promotion",
+    "PipelineStep": "pipeline",
+    "Plan": "plan",
+    "PlanItem": "plan",
+    "Policies": "environment",
+    "Preview": "environment",
+    "Probe": "comparison",
+    "Project": "project",
+    "PromotionReport": "promotion",
+    "Proof": "border_report",
+    "PrunePolicy": "environment",
+    "QuotaPolicy": "capacity",
+    "Rate": "border",
+    "RegistryPolicy": "environment",
+    "Release": "release",
+    "ReleaseList": "release",
+    "ReleasePolicy": "environment",
+    "Report": "report",
+    "Route": "border",
+    "RouteSettings": "border",
+    "Run": "run",
+    "Scaling": "service",
+    "ScalingPolicy": "capacity",
+    "Secret": "secret",
+    "SecretRef": "secret",
+    "SensitiveOperation": "service",
+    "Service": "service",
+    "ServiceRecord": "release",
+    "ServiceSource": "service",
+    "Setting": "stack",
+    "StageResult": "promotion",
+    "Table": "report",
+    "UpReport": "report",
+    "Upgrade": "service",
+}
+"""In which module of this package each name stands."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

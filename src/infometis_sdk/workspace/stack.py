@@ -398,9 +398,6 @@ class Stack:
         adopt: Sequence[str],
         accept_data_loss: Sequence[str],
     ) -> Plan:
-        from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
-        from infometis_sdk.workspace.publishing import refuse_a_border_that_cannot_work
-
         made = self._draft(
             manifests,
             cluster,
@@ -410,6 +407,9 @@ class Stack:
             accept_data_loss=accept_data_loss,
         )
         if not made.empty:
+            from infometis_sdk.workspace.capabilities import refuse_what_is_lacking
+            from infometis_sdk.workspace.publishing import refuse_a_border_that_cannot_work
+
             refuse_a_border_that_cannot_work(self, manifests, cluster, run)
             refuse_what_is_lacking(self, made, manifests, cluster, run)
         return made

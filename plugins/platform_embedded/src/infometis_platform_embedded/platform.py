@@ -10,13 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from infometis_platform_embedded import life, store
 from infometis_platform_embedded.api import Api, is_ready
-from infometis_platform_embedded.binaries import find, lacking_parts
 from infometis_platform_embedded.files import write_files
 from infometis_platform_embedded.layout import Layout
 from infometis_platform_embedded.locks import hold
-from infometis_platform_embedded.pki import ensure_pki
 from infometis_platform_embedded.plan import Plan, free_ports, is_free
-from infometis_platform_embedded.preflight import check
 from infometis_platform_embedded.processes import Identity, identity
 from infometis_platform_embedded.seed import STORAGE_CLASS, digest, missing, seed
 from infometis_sdk.errors import DeadlineError, PlatformError
@@ -128,6 +125,8 @@ class EmbeddedPlatform(Platform):
 
     def preflight(self) -> tuple[Finding, ...]:
         """Look at this machine; see :class:`Preflight`."""
+        from infometis_platform_embedded.preflight import check
+
         running = life.supervisor(self._layout) is not None
         run = Run.within(_CHECKS)
         return tuple(check(self._settings, self._context, run, running=running))
@@ -165,6 +164,8 @@ class EmbeddedPlatform(Platform):
     def _steps(self, plan: Plan | None) -> Iterator[str]:
         settings = self._settings
         if plan is None or life.supervisor(self._layout) is None or not self._fits(plan):
+            from infometis_platform_embedded.binaries import lacking_parts
+
             version, cache = settings.kubernetes, self._context.cache_dir
             if lacking := lacking_parts(settings, cache, Run.within(_CHECKS)):
                 yield f"download or build {', '.join(lacking)} of Kubernetes {version}"
@@ -245,6 +246,10 @@ class EmbeddedPlatform(Platform):
         return not moved and old.kubernetes == new.kubernetes and self._layout.kubeconfig.exists()
 
     def _start(self, plan: Plan | None, run: Run) -> Plan:
+        # Only a start needs the certificates and the binaries, and their imports take long.
+        from infometis_platform_embedded.binaries import find
+        from infometis_platform_embedded.pki import ensure_pki
+
         name = self._context.cluster
         run.check(f"starting cluster {name!r}")
         run.emit(Event(name="start cluster", subject=name, state="started"))

@@ -11,7 +11,6 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree as ET
-from xml.sax.saxutils import escape
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.templates.sandbox import CLOSE, OPEN
@@ -245,6 +244,8 @@ _XML_ENTITIES = {
 
 def _xml(text: str) -> Iterator[str]:
     """XML text and attributes."""
+    from xml.sax.saxutils import escape  # brings urllib.request and all that belongs to it
+
     for fixed, value, line in _pieces(text):
         yield fixed
         if value is _NOTHING:
