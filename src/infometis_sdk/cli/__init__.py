@@ -6,6 +6,7 @@ so that ``infometis --help`` and shell completion are quick.
 
 from __future__ import annotations
 
+import atexit
 import gc
 from typing import TYPE_CHECKING
 
@@ -32,6 +33,8 @@ def main(args: Sequence[str] | None = None) -> int:
     """
     # A verb makes many values and few cycles, and ends soon: collecting often costs a fifth.
     gc.set_threshold(100_000, 50, 50)
+    # And what is left when the process ends goes with it, uncollected.
+    atexit.register(gc.freeze)
     from infometis_sdk.cli.app import app
     from infometis_sdk.cli.ending import run_to_its_end
 
