@@ -157,7 +157,7 @@ class PlatformContract:
         if not self.owner and platform.status().phase == "ready":
             assert cluster_uid(platform.connect())
             return
-        assert platform.status().phase == "absent"
+        assert self._is(platform, "absent")
         with pytest.raises(PlatformError):
             platform.connect()
         platform.destroy(Run.within(self.patience))
@@ -174,7 +174,7 @@ class PlatformContract:
                 assert finding.level in _LEVELS
                 assert finding.cure or finding.level == "ok", finding
         if isinstance(platform, DryRun):
-            assert self._steps(platform) or not self.owner
+            assert self._steps(platform) or self._is(platform, "ready")
             assert self._steps(platform) == self._steps(platform)
         if isinstance(platform, AddOns):
             objects = platform.add_ons()
@@ -245,7 +245,7 @@ class PlatformContract:
         uid = cluster_uid(self._ensure(platform))
         platform.destroy(Run.within(self.patience))
         assert files(tmp_path / "contract") == []
-        assert platform.status().phase == "absent"
+        assert self._is(platform, "absent")
         with pytest.raises(PlatformError):
             platform.connect()
         platform.destroy(Run.within(self.patience))
@@ -265,10 +265,10 @@ class PlatformContract:
         try:
             platform.destroy(Run.within(self.patience))
         except PlatformError:
-            assert platform.status().phase == "ready"
+            assert self._is(platform, "ready")
             assert cluster_uid(access) == uid
         else:
-            assert platform.status().phase == "absent"
+            assert self._is(platform, "absent")
             with pytest.raises(PlatformError):
                 platform.connect()
             assert files(tmp_path / "contract") == []
@@ -286,7 +286,7 @@ class PlatformContract:
         put_note(access, "kept")
         for _ in range(2):
             platform.stop(Run.within(self.patience))
-            assert platform.status().phase == "stopped"
+            assert self._is(platform, "stopped")
         for _ in range(2):
             access = platform.start(Run.within(self.patience))
         assert cluster_uid(access) == uid
@@ -368,7 +368,7 @@ class PlatformContract:
         uid = cluster_uid(second)
         assert cluster_uid(first) != uid
         one.destroy(Run.within(self.patience))
-        assert one.status().phase == "absent"
+        assert self._is(one, "absent")
         assert cluster_uid(second) == uid
 
     # ------------------------------------------------------------------ abilities
@@ -441,6 +441,10 @@ class PlatformContract:
         if isinstance(platform, DryRun):
             self._steps(platform)
         return status
+
+    def _is(self, platform: Platform, phase: str) -> bool:
+        """Ask up to three times: on a loaded machine an answer may not come in time."""
+        return any(platform.status().phase == phase for _ in range(3))
 
     def _quickly(self, work: Callable[[], _T]) -> _T:
         """Do it up to three times, until it was quick enough; return what came of it."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.settling import settled
 from tests.standin.k0s_docker import GENUINE
 
 from infometis_platform_k0s_docker.platform import K0sDockerPlatform
@@ -167,7 +168,7 @@ def test_it_converges_after_what_happens_on_the_way(
     with pytest.raises(PlatformError, match="ended with code 137; its last lines") as killed:
         platform.ensure(Run.within(PATIENCE, emit=kill))
     assert "run this again" in killed.value.hint
-    assert platform.status().phase == "stopped"
+    settled(platform, "stopped")
 
     hits: list[Event] = []
 
@@ -182,11 +183,11 @@ def test_it_converges_after_what_happens_on_the_way(
     dockerd.start()
     access = platform.ensure(Run.within(PATIENCE))
     uid = cluster_uid(access)
-    assert platform.status().phase == "ready"
+    settled(platform, "ready")
 
     # a container that somebody removed is made anew around its data
     docker.containers.get(FIRST).remove(force=True)
-    assert platform.status().phase == "failed"
+    settled(platform, "failed")
     assert platform.ensure(Run.within(PATIENCE)) == access
     assert cluster_uid(access) == uid
 
@@ -215,10 +216,10 @@ def test_a_rebuilt_cluster_is_reached_at_its_old_address(
     assert cluster_uid(access) != first
     # a kubeconfig of the cluster before it, as a backup of the state folder would bring back
     (tmp_path / "state" / "kubeconfig").write_text(stale)
-    assert platform.status().phase == "starting"
+    settled(platform, "starting")
     assert platform.ensure(Run.within(PATIENCE)) == access
     assert cluster_uid(access) != first
-    assert platform.status().phase == "ready"
+    settled(platform, "ready")
 
     # the disk of a node is full while an image comes in
     if os.environ.get(GENUINE):

@@ -12,6 +12,7 @@ import attrs
 import pytest
 import yaml
 from tests.docker_daemon import printed
+from tests.settling import settled
 
 from infometis_platform_k0s_docker.platform import K0sDockerPlatform
 from infometis_sdk import open_cluster
@@ -100,9 +101,9 @@ def test_a_cluster_grows_and_shrinks(
     # a node whose container and volumes somebody removed joins anew
     worker.remove(force=True, v=True)
     docker.volumes.get("infometis-life-1-data").remove()
-    assert two.status().phase in ("failed", "starting")
+    settled(two, "failed", "starting")
     two.ensure(Run.within(PATIENCE))
-    assert two.status().phase == "ready"
+    settled(two, "ready")
 
     again = make(one)
     again.ensure(Run.within(PATIENCE))
@@ -191,7 +192,7 @@ def test_it_survives_a_reboot_and_what_is_killed(
         platform.ensure(Run.within(PATIENCE))
     assert "start Docker" in away.value.hint or "start it" in away.value.hint
     dockerd.start()
-    _eventually(lambda: platform.status().phase == "ready")
+    settled(platform, "ready")
     assert "kept" in _notes(access)
     assert platform.steps() == ()
 
@@ -202,7 +203,7 @@ def test_it_survives_a_reboot_and_what_is_killed(
     platform.stop(Run.within(PATIENCE))
     dockerd.kill()
     dockerd.start()
-    assert platform.status().phase == "stopped"
+    settled(platform, "stopped")
 
     # the port that was drawn for it is somebody else's by now: it goes on, on another one
     drawn = json.loads((tmp_path / "life" / "cluster.json").read_text())["api_port"]
@@ -347,9 +348,3 @@ def _list(access: Access, version: str, kind: str, namespace: str = "") -> list[
 
 def _nodes(access: Access) -> list[str]:
     return sorted(each["metadata"]["name"] for each in _list(access, "v1", "Node"))
-
-
-def _eventually(true: Callable[[], bool]) -> None:
-    run = Run.within(PATIENCE)
-    while not true():
-        run.sleep(0.2, "waiting for what has to come true")

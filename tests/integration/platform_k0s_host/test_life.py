@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
+from tests.settling import settled
 
 from infometis_platform_k0s_host.acting.together import HostsError
 from infometis_platform_k0s_host.hosts.marker import MARKER
@@ -58,7 +59,7 @@ def test_three_hosts_from_nothing_to_nothing(hosts: Site) -> None:  # noqa: PLR0
     platform = hosts.platform("life", settings)
 
     known = (hosts.farm.folder / "known_hosts").read_bytes()
-    assert platform.status().phase == "absent"
+    settled(platform, "absent")
     steps = platform.steps()
     assert any("start the first controller" in step for step in steps)
     assert {name: machine.files() for name, machine in machines.items()} == before
@@ -72,7 +73,7 @@ def test_three_hosts_from_nothing_to_nothing(hosts: Site) -> None:  # noqa: PLR0
     assert nodes["life-b"]["metadata"]["labels"]["disk"] == "fast"
     assert [taint["key"] for taint in nodes["life-c"]["spec"]["taints"]] == ["dedicated"]
     assert platform.steps() == ()
-    assert platform.status().phase == "ready"
+    settled(platform, "ready")
 
     # no secret is left where others could read it
     listed = machines["life-a"].ssh("/usr/local/bin/k0s token list --role worker").stdout
@@ -92,8 +93,7 @@ def test_three_hosts_from_nothing_to_nothing(hosts: Site) -> None:  # noqa: PLR0
 
     # one host dead: the others are served, and the error names it and the cure
     machines["life-c"].off()
-    status = platform.status()
-    assert status.phase == "ready"
+    status = settled(platform, "ready")
     assert third.name in status.detail
     changed = attrs.evolve(second, labels={"disk": "slow"})
     platform = hosts.platform("life", attrs.evolve(settings, hosts=(first, changed, third)))

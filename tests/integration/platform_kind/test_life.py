@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.docker_daemon import printed
 from tests.kind_nodes import kind_image, kind_settings, on_dockerd
+from tests.settling import settled
 from tests.standin.k0s_build import BASE
 
 import infometis_sdk as im
@@ -90,9 +91,9 @@ def test_a_life_on_kind(
 
         node = client.containers.get("demo-dev-control-plane")
         node.kill()
-        assert dev.platform.status().phase in ("stopped", "failed")
+        settled(dev.platform, "stopped", "failed")
         assert not dev.up().changed
-        assert dev.platform.status().phase in ("ready", "starting")
+        settled(dev.platform, "ready", "starting")
 
         with pytest.raises(PlatformError, match=r"nowhere\.invalid/app:1"):
             load_images(dev, ["nowhere.invalid/app:1"], Run.within(300))
@@ -109,7 +110,7 @@ def test_a_life_on_kind(
         assert _everything(on_dockerd) == before
         assert not (tmp_path / "state" / "clusters" / "kind" / "demo-dev").exists()
         assert users.read_text().endswith("current-context: mine\n")
-        assert dev.platform.status().phase == "absent"
+        settled(dev.platform, "absent")
     finally:
         dev.platform.destroy(Run.within(300))
         foreign.remove(force=True)
