@@ -115,6 +115,7 @@ class Engine:
     def __init__(self, client: Any, host: str) -> None:  # noqa: ANN401
         self.client = client
         self.host = host
+        self._info: Mapping[str, Any] = {}
 
     # ------------------------------------------------------------------ Docker itself
 
@@ -141,10 +142,11 @@ class Engine:
             raise PlatformError(msg, hint="upgrade to Docker 20.10 or later")
 
     def info(self) -> Mapping[str, Any]:
-        """Return what Docker says of itself and its machine."""
-        with explaining("Docker does not tell about itself", self.host):
-            found: Mapping[str, Any] = self.client.info()
-        return found
+        """Return what Docker says of itself and its machine; it is asked once."""
+        if not self._info:
+            with explaining("Docker does not tell about itself", self.host):
+                self._info = self.client.info()
+        return self._info
 
     @property
     def machine(self) -> str:
