@@ -7,14 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from tests.conftest import cache_dir
 from tests.integration.platform_embedded.helpers import processes
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -57,6 +54,9 @@ def test_up_kill_up_down(embedded_access: object, tmp_path: Path) -> None:
         assert "nothing to make or start" in _infometis(tmp_path, "up", "--dry-run")
         assert "4 of 4 services ready (simulated)" in _infometis(tmp_path, "status")
         assert "1 simulated node, port" in _infometis(tmp_path, "doctor")
+        kubeconfig = Path(_infometis(tmp_path, "kubeconfig").strip())
+        assert kubeconfig.stat().st_mode & 0o777 == 0o600
+        assert _infometis(tmp_path, "kubeconfig", "--raw") == kubeconfig.read_text()
 
         os.kill(json.loads((cluster / "supervisor.pid").read_text())["pid"], signal.SIGKILL)
         _infometis(tmp_path, "status", code=4)

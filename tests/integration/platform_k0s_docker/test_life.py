@@ -68,6 +68,9 @@ def test_a_cluster_grows_and_shrinks(
     """A growable cluster takes nodes in and lets them go; tokens do not outlive the joining."""
     one = k0s_docker(growable=True)
     platform = make(one)
+    alone = "no other can ever join it"
+    assert alone in make(k0s_docker(), "other").steps()[2]
+    assert alone not in str(platform.steps())
     access = platform.ensure(Run.within(PATIENCE))
     uid = cluster_uid(access)
     two = make(attrs.evolve(one, nodes=2, growable=False))

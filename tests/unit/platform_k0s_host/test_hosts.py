@@ -41,6 +41,7 @@ def test_the_script_tells_this_machine() -> None:
     assert facts.disk_size > facts.disk_free > 0
     assert abs(facts.skew) < 120
     assert facts.instances > 0
+    assert int(facts.sysctls["vm.max_map_count"]) > 0
     assert len(facts.boot) == 36
     assert "lo" in facts.links
     assert facts.data == ()
@@ -178,6 +179,27 @@ def test_what_forbids_a_host(change: dict[str, object], check: str) -> None:
     found = check_hosts(settings, {"h0": facts}, CLUSTER)["h0"]
     assert all(each.cure for each in found if each.level != "ok")
     assert _errors(settings, blank(settings.leader)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "check", "cure"),
+    [
+        ({"memory": 500 << 10}, "memory", "more memory"),
+        ({"disk_free": 2 << 20}, "disk", "make room"),
+        ({"swaps": 1}, "swap", "swapoff -a"),
+        ({"instances": 128}, "inotify", "fs.inotify.max_user_instances=8192"),
+        ({"sysctls": {"vm.max_map_count": "65530"}}, "vm.max_map_count", "=1048576"),
+    ],
+)
+def test_what_pods_may_suffer_from(change: dict[str, object], check: str, cure: str) -> None:
+    """What forbids no host, but may trouble its pods, is a warning with its cure."""
+    settings = hosts("controller+worker")
+    facts = {"h0": blank(settings.leader, **change)}
+    (found,) = (each for each in check_hosts(settings, facts, CLUSTER)["h0"] if each.level != "ok")
+    assert (found.level, found.check) == ("warning", check)
+    assert cure in found.cure
+    well = check_hosts(settings, {"h0": blank(settings.leader)}, CLUSTER)["h0"]
+    assert [each for each in well if each.level != "ok"] == []
 
 
 def test_ports_that_our_own_orphans_hold() -> None:

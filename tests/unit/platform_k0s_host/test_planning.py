@@ -53,6 +53,15 @@ def test_a_fresh_cluster() -> None:
     ]
 
 
+def test_a_cluster_that_cannot_grow_says_so_beforehand() -> None:
+    """Of the role `single` it is told when it is made that nothing can join; others are silent."""
+    for role, told in (("single", True), ("controller+worker", False)):
+        settings = hosts(role)
+        plan = make_plan(settings, {"h0": blank(settings.leader)}, lambda _: False)
+        (first,) = (each for each in plan.actions if each.kind == "first controller")
+        assert ("can ever join" in first.detail) is told
+
+
 def test_a_healthy_cluster() -> None:
     """Where all is as it should be there is nothing to do."""
     settings = hosts("controller", "controller+worker", "worker")

@@ -151,7 +151,9 @@ class Maker:
             yield f"find or pull {settings.reference}"
             yield f"make a network{f' of {settings.network}' if settings.network else ''}"
             for number in range(settings.nodes):
-                yield f"make node {number} with volumes of its own, and start it"
+                alone = "; no other can ever join it without `growable: true`"
+                which = f"node {number} with volumes of its own"
+                yield f"make {which}, and start it{alone if settings.single else ''}"
             for each in settings.mappings:
                 where = f"{settings.listen}:{each.host}"
                 yield f"publish {where} as port {each.node}/{each.protocol} of the first node"

@@ -43,6 +43,7 @@ _GIB = 1 << 20  # in KiB
 _LEAST_MEMORY = {"worker": _GIB // 2}  # half a GiB for a worker, one for a controller
 _LEAST_FREE = 15  # percent; kubelet evicts pods below
 _INSTANCES = 1024
+_MAPS = 262_144  # Elasticsearch ends with exit code 78 below
 _LOCAL = ("127.", "::1")
 
 
@@ -217,6 +218,11 @@ def _resources(host: Host, facts: Facts) -> Iterator[Finding]:
         key = "fs.inotify.max_user_instances"
         cure = f"sysctl -w {key}=8192, and keep it in /etc/sysctl.d"
         yield _warning("inotify", f"{key} is {facts.instances}, below {_INSTANCES}", cure)
+    key = "vm.max_map_count"
+    maps = facts.sysctls.get(key, "")
+    if maps.isdigit() and int(maps) < _MAPS and host.works:
+        cure = f"sysctl -w {key}=1048576, and keep it in /etc/sysctl.d"
+        yield _warning(key, f"{maps}, below the {_MAPS} that Elasticsearch asks for", cure)
     if abs(facts.skew) > MAX_SKEW:
         cure = "set the clock, for instance by enabling NTP"
         yield _error("clock", f"it is {abs(facts.skew):.0f} s {_ahead(facts.skew)} ours", cure)

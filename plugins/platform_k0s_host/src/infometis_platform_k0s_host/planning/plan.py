@@ -121,6 +121,8 @@ def make_plan(
         return [host for host in todo if kinds[host.name] in wanted]
 
     making = having("first controller", "join controller", "join worker")
+    alone = "; with the role `single` no other host can ever join"
+    first = "start the first controller" + (alone if settings.leader.role == "single" else "")
     stages = [
         _stage("claim", [host for host in making if facts[host.name].marker is None], "claim it"),
         _stage(
@@ -128,7 +130,7 @@ def make_plan(
             [host for host in making if not has_binary(facts[host.name])],
             f"install k0s {version}".rstrip(),
         ),
-        _stage("first controller", having("first controller"), "start the first controller"),
+        _stage("first controller", having("first controller"), first),
         _stage("start", [host for host in having("start") if host.controls], "start k0s"),
     ]
     stages += _one_by_one(

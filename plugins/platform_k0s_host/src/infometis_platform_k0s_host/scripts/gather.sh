@@ -43,7 +43,7 @@ while read -r key _; do
 done 2>/dev/null </proc/swaps
 # The kernel gives these in one piece only, which `read` does not ask for.
 cd /proc/sys && grep -H . kernel/random/boot_id fs/inotify/max_user_instances kernel/panic \
-  kernel/panic_on_oops vm/overcommit_memory vm/panic_on_oom 2>/dev/null |
+  kernel/panic_on_oops vm/max_map_count vm/overcommit_memory vm/panic_on_oom 2>/dev/null |
   while IFS=: read -r key value; do say "sysctl:$key" "$value"; done
 folder=$data
 while [ ! -d "$folder" ]; do folder=${folder%/*} && [ -n "$folder" ] || folder=/; done
