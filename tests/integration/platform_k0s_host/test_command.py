@@ -89,7 +89,9 @@ def test_up_kill_up_down(hosts: Site, tmp_path: Path) -> None:
     _infometis(tmp_path, "up", "-e", "prod")
     status = json.loads(_infometis(tmp_path, "status", "-e", "prod", "--output", "json"))
     assert "ready" in json.dumps(status)
-    assert machine.address in _infometis(tmp_path, "doctor", "-e", "prod")
+    # Probes wait for pods that run, which the stand-in has not.
+    probing = () if hosts.genuine else ("--no-probe",)
+    assert machine.address in _infometis(tmp_path, "doctor", *probing, "-e", "prod")
 
     machine.ssh("kill -9 $(cat /var/run/k0scontroller.pid)")
     _infometis(tmp_path, "up", "-e", "prod")
