@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from infometis_sdk.errors import PlatformError
+from infometis_sdk.errors import PlatformError, UnreachableError
 from infometis_sdk.ports.platform import ClusterBackup, DryRun, ExportImages, LoadImages, Upgrade
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from infometis_sdk.model.run import Run
@@ -21,6 +22,7 @@ __all__ = (
     "load_images",
     "restore_cluster",
     "steps",
+    "telling_how_it_is",
     "upgrade_cluster",
 )
 
@@ -40,6 +42,26 @@ def steps(stack: Stack) -> tuple[str, ...]:
         hint = "'infometis doctor' looks for what is in the way, 'infometis up' does it"
         raise _unable(stack, "say beforehand what it would do", hint)
     return platform.steps()
+
+
+@contextmanager
+def telling_how_it_is(stack: Stack) -> Iterator[None]:
+    """Say of a cluster that does not answer what its platform knows of it, and the cure.
+
+    Raises:
+        UnreachableError: it does not answer.
+
+    """
+    try:
+        yield
+    except UnreachableError as error:
+        status = stack.platform.status()
+        if status.phase in ("ready", "starting"):
+            raise
+        said = ": ".join(filter(None, (status.phase, status.detail)))
+        msg = f"the cluster of {stack.name} does not answer, and is {said}"
+        hint = f"'infometis up -e {stack.name}' brings it back" if stack.platform.owned else ""
+        raise UnreachableError(msg, hint=hint or error.hint) from error
 
 
 def load_images(stack: Stack, images: Sequence[str | Path], run: Run) -> None:

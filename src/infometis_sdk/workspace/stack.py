@@ -26,6 +26,7 @@ from infometis_sdk.ports.platform import Access, Platform, StartStop
 from infometis_sdk.workspace.api_server import learn_api_server, remembered_api_server
 from infometis_sdk.workspace.beside import add_ons_of, lay_add_ons
 from infometis_sdk.workspace.chosen import ChosenPlatform, choose
+from infometis_sdk.workspace.cluster_life import telling_how_it_is
 from infometis_sdk.workspace.pins import Pins
 
 if TYPE_CHECKING:
@@ -364,14 +365,15 @@ class Stack:
         known, cluster = remembered_api_server(self), self._cluster(run)
         if known != remembered_api_server(self):
             manifests = self._valid(services)
-        return self._plan(
-            manifests,
-            cluster,
-            run,
-            services=services,
-            adopt=adopt,
-            accept_data_loss=accept_data_loss,
-        )
+        with telling_how_it_is(self):
+            return self._plan(
+                manifests,
+                cluster,
+                run,
+                services=services,
+                adopt=adopt,
+                accept_data_loss=accept_data_loss,
+            )
 
     def _valid(self, services: Sequence[str] = ()) -> ManifestSet:
         """Render, and refuse what can be refused before anything is contacted or made."""
@@ -746,19 +748,21 @@ class Stack:
         from infometis_sdk.engine.checks import check_externals, in_lines
 
         run = run or Run.within(_ASK)
-        cluster = self._cluster(run)
-        manifests = self.render()
-        health = self._look(manifests, cluster, (), run)
-        outside = check_externals(cluster, manifests, run, simulated=self._simulated)
-        health = attrs.evolve(health, checks=in_lines(outside))
-        return attrs.evolve(health, urls=self.urls(run=run))
+        with telling_how_it_is(self):
+            cluster = self._cluster(run)
+            manifests = self.render()
+            health = self._look(manifests, cluster, (), run)
+            outside = check_externals(cluster, manifests, run, simulated=self._simulated)
+            health = attrs.evolve(health, checks=in_lines(outside))
+            return attrs.evolve(health, urls=self.urls(run=run))
 
     def drift(self, *, run: Run | None = None) -> DriftReport:
         """Say where live differs from desired, who did it and when."""
         from infometis_sdk.engine.drift import drift
 
         run = run or Run.within(_ASK)
-        return drift(self._cluster(run), self.render(), run)
+        with telling_how_it_is(self):
+            return drift(self._cluster(run), self.render(), run)
 
     def heal(self, *, reason: str = "", run: Run | None = None) -> ApplyReport:
         """Bring back, once, what drifted from the latest deployed Release.

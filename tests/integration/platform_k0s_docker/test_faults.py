@@ -148,6 +148,8 @@ def test_it_is_refused_before_anything_is_made(
         assert "unified_cgroup_hierarchy" in legacy.value.hint
         found = {each.check: each for each in make(strict).preflight()}
         assert found["cgroup"].level == "error"
+        ignored = {each.check: each for each in make(settings).preflight()}
+        assert ignored["cgroup"].level == "warning"  # which no `auto` takes for an obstacle
     assert not (tmp_path / "state").exists()
     assert not docker.networks.list(names=["infometis-fault"])
 

@@ -14,7 +14,7 @@ from tests.settling import settled
 from tests.standin.k0s_build import BASE
 
 import infometis_sdk as im
-from infometis_sdk.errors import PlatformError, RefusedError
+from infometis_sdk.errors import PlatformError, RefusedError, UnreachableError
 from infometis_sdk.model.run import Run
 from infometis_sdk.workspace.cluster_life import load_images, steps
 
@@ -92,6 +92,9 @@ def test_a_life_on_kind(
         node = client.containers.get("demo-dev-control-plane")
         node.kill()
         settled(dev.platform, "stopped", "failed")
+        with pytest.raises(UnreachableError, match="dev does not answer, and is stopped") as away:
+            dev.status()
+        assert "infometis up" in away.value.hint
         assert not dev.up().changed
         settled(dev.platform, "ready", "starting")
 

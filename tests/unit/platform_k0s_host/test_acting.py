@@ -137,7 +137,7 @@ def test_the_phases_of_a_cluster() -> None:
     del world.facts["h1"]
     assert status(ready, Record()) == ("ready", "h1 does not answer")
     world.facts["h0"] = healthy(one, settings, status={})
-    stopped = ("stopped", "stopped; its data is kept")
+    stopped = ("stopped", "its data is kept")
     assert status(down, Record(wanted="stopped")) == stopped
     assert status(down, Record())[0] == "stopped"
     assert "starts it again" in status(down, Record())[1]

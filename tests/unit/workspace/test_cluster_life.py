@@ -10,11 +10,11 @@ from attrs import frozen
 
 import infometis_sdk as im
 from infometis_sdk.engine.promoting.gates import backup_gate
-from infometis_sdk.errors import PlatformError
+from infometis_sdk.errors import PlatformError, UnreachableError
 from infometis_sdk.hookspecs import hookimpl
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.platform import Access, Platform, PlatformSpec, PlatformStatus
-from infometis_sdk.workspace.cluster_life import backup_cluster
+from infometis_sdk.workspace.cluster_life import backup_cluster, telling_how_it_is
 from infometis_sdk.workspace.gates import newest_backup
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @frozen(kw_only=True)
 class _Settings:
     full: bool = False
+    phase: str = "ready"
 
 
 class _Keeper(Platform):
@@ -33,13 +34,18 @@ class _Keeper(Platform):
 
     def __init__(self, settings: _Settings) -> None:
         self._full = settings.full
+        self._phase = settings.phase
 
     def ensure(self, run: Run) -> Access:
         run.check("making a cluster")
         return Access(kubeconfig=None)
 
     def status(self) -> PlatformStatus:
-        return PlatformStatus(phase="ready")
+        return PlatformStatus(phase=self._phase, detail="its data is kept")
+
+    @property
+    def owned(self) -> bool:
+        return True
 
     def connect(self) -> Access:
         return Access(kubeconfig=None)
@@ -74,11 +80,28 @@ class _Plugin:
         )
 
 
-def stack(tmp_path: Path, *, full: bool = False) -> Stack:
+def stack(tmp_path: Path, **settings: object) -> Stack:
     """Return a stack on a platform that can back up."""
-    environment = im.Environment("uat", platform={"type": "keeper", "full": full})
+    environment = im.Environment("uat", platform={"type": "keeper", **settings})
     project = im.Project(name="demo", environments={"uat": environment})
     return im.Workspace(project, plugins=[_Plugin()], state_dir=tmp_path / "state")["uat"]
+
+
+def test_a_cluster_that_does_not_answer_is_explained_by_its_platform(tmp_path: Path) -> None:
+    """What is stopped is told so, with the verb that brings it back; what runs is not made up."""
+    refused = UnreachableError("connection refused")
+    with (
+        pytest.raises(UnreachableError, match="uat does not answer, and is stopped: its") as caught,
+        telling_how_it_is(stack(tmp_path, phase="stopped")),
+    ):
+        raise refused
+    assert caught.value.hint == "'infometis up -e uat' brings it back"
+    with (
+        pytest.raises(UnreachableError, match="connection refused") as kept,
+        telling_how_it_is(stack(tmp_path, phase="ready")),
+    ):
+        raise refused
+    assert kept.value is refused
 
 
 def test_a_backup_opens_its_gate(tmp_path: Path) -> None:

@@ -326,7 +326,7 @@ class EmbeddedPlatform(Platform):
     def _phase(self, plan: Plan, states: Mapping[str, str]) -> tuple[str, str]:
         if states["supervisor"] != "running":
             if plan.wanted == "stopped":
-                return "stopped", "stopped; its data is kept"
+                return "stopped", "its data is kept"
             return "stopped", "its processes are gone; `infometis up` starts them again"
         down = [f"{name} is {state}" for name, state in states.items() if state != "running"]
         if not is_ready(plan.ports["api"], self._layout.pki / "ca.crt"):

@@ -7,6 +7,8 @@ import shutil
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+import attrs
+
 from infometis_platform_k0s_docker.backup import backup, restore
 from infometis_platform_k0s_docker.engine import open_engine
 from infometis_platform_k0s_docker.loading import export_images, load_images
@@ -182,7 +184,7 @@ class K0sDockerPlatform(Platform):
         """Look at this machine; see :class:`Preflight`."""
         try:
             with open_engine(self._settings.host, timeout=_CHECKS) as engine:
-                return tuple(self._checks(engine))
+                return tuple(map(self._weighed, self._checks(engine)))
         except PlatformError as error:
             return (Finding(check="docker", level="error", detail=error.message, cure=error.hint),)
 
@@ -248,7 +250,7 @@ class K0sDockerPlatform(Platform):
             return PlatformStatus(phase="failed" if plan.made else "absent", detail=detail)
         down = [name for name, each in sorted(found.items()) if not each.running]
         if len(down) == len(found):
-            detail = "stopped; its data is kept"
+            detail = "its data is kept"
             return PlatformStatus(phase="stopped", detail=detail, version=version, parts=parts)
         down += [name for name in wanted if name not in found]
         if down:
@@ -283,12 +285,13 @@ class K0sDockerPlatform(Platform):
         api = settings.api_port or (plan.api_port if plan is not None else 0)
         yield from self._machine.ports([*ports, *filter(None, [api])], settings.listen)
 
+    def _weighed(self, finding: Finding) -> Finding:
+        """Return a warning for an error that the user knows better about."""
+        ignored = finding.level == "error" and finding.check in self._settings.ignore_preflight
+        return attrs.evolve(finding, level="warning") if ignored else finding
+
     def _refuse(self, findings: Iterable[Finding]) -> None:
-        bad = [
-            finding
-            for finding in findings
-            if finding.level == "error" and finding.check not in self._settings.ignore_preflight
-        ]
+        bad = [each for each in map(self._weighed, findings) if each.level == "error"]
         if bad:
             lines = (f"  - {each.check}: {each.detail}" for each in bad)
             msg = "\n".join(("this machine cannot run a cluster of k0s in Docker", *lines))

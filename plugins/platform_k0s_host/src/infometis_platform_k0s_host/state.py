@@ -56,7 +56,7 @@ def _without_api(
         return "failed", why
     if not any(facts.running for facts in ours):
         if record is not None and record.wanted == "stopped":
-            return "stopped", "stopped; its data is kept"
+            return "stopped", "its data is kept"
         if any(facts.marker is not None and facts.marker.joined for facts in ours):
             return "stopped", "k0s does not run; `infometis up` starts it again"
         return "failed", "its making was cut short; `infometis up` goes on"

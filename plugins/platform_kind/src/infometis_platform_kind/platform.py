@@ -112,7 +112,7 @@ class KindPlatform(Platform):
             return PlatformStatus(phase="failed", detail=detail, parts=parts)
         down = [node for node in nodes if not node.running]
         if len(down) == len(nodes):
-            detail = "stopped; its data is kept"
+            detail = "its data is kept"
             return PlatformStatus(phase="stopped", detail=detail, parts=parts)
         if down:
             detail = f"{', '.join(node.name for node in down)} is not running"
@@ -196,13 +196,13 @@ class KindPlatform(Platform):
         findings.append(Finding(check="kind", level=level, detail=path or why, cure=cure))
         findings += check_machine(self._machine)
         if findings[0].level == "error":  # the engine does not answer
-            return tuple(findings)
+            return tuple(map(self._weighed, findings))
         nodes, plan = self._engine.nodes(self._name, run), Plan.read(self._context.state_dir)
         if self._settings.adopt or (plan is not None and plan.made):
             findings += self._taken(nodes)
         elif not any(node.running for node in nodes):
             findings += self._free([*self.host_ports(), *filter(None, [self._settings.api_port])])
-        return tuple(findings)
+        return tuple(map(self._weighed, findings))
 
     def stop(self, run: Run) -> None:
         """Pause the cluster; its data stays."""
@@ -349,12 +349,13 @@ class KindPlatform(Platform):
         """Look at the ports that nodes will take when they start."""
         return self._free(port for node in nodes if not node.running for port in node.ports)
 
+    def _weighed(self, finding: Finding) -> Finding:
+        """Return a warning for an error that the user knows better about."""
+        ignored = finding.level == "error" and finding.check in self._settings.ignore_preflight
+        return attrs.evolve(finding, level="warning") if ignored else finding
+
     def _refuse(self, findings: Iterable[Finding]) -> None:
-        bad = [
-            finding
-            for finding in findings
-            if finding.level == "error" and finding.check not in self._settings.ignore_preflight
-        ]
+        bad = [each for each in map(self._weighed, findings) if each.level == "error"]
         if bad:
             msg = "\n".join(
                 ("this machine cannot run a kind cluster", *(f"  - {f.detail}" for f in bad))
