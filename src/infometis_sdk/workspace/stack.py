@@ -1145,13 +1145,14 @@ class Stack:
             self._named("down --delete-data", confirm_name)
         run = run or Run.within(_UP)
         cluster, manifests = self._cluster(run), self.render()
-        made = plan_teardown(
-            cluster,
-            manifests,
-            run,
-            delete_data=delete_data,
-            pinned=self._pins.read(self.stack_id).cluster_uid,
-        )
+        with telling_how_it_is(self):
+            made = plan_teardown(
+                cluster,
+                manifests,
+                run,
+                delete_data=delete_data,
+                pinned=self._pins.read(self.stack_id).cluster_uid,
+            )
         # Heads that the cluster keeps go with the stack, or stay as they are.
         with self.audit.acting(made, cluster, run, verb="down", reason=reason, keep=False) as act:
             report = tear_down(cluster, made, run, delete_data=delete_data, before=act.before)

@@ -67,4 +67,10 @@ def test_up_kill_up_down(embedded_access: object, tmp_path: Path) -> None:
     assert "deleted" in ended
     assert "kept" not in ended
     assert list(clusters.iterdir()) == []
+
+    # one that is stopped is not started in order to be removed
+    _infometis(tmp_path, "up", "--no-wait")
+    _infometis(tmp_path, "stop")
+    assert _infometis(tmp_path, "down", "--destroy", "--yes") == "dev: destroyed\n"
+    assert list(clusters.iterdir()) == []
     assert processes(tmp_path) == {}

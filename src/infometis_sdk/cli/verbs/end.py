@@ -31,6 +31,11 @@ def down(
         what = "its cluster and all its data" if and_destroy else "all its data"
         asking.consent(f"{stack.name}: delete the stack and {what}", options)
     with session.running(options, session.UP, f"down {stack.name}", acts=True) as run:
+        if and_destroy and stack.platform.owned and stack.platform.status().phase == "stopped":
+            # It need not be started for its objects to go one by one.
+            stack.destroy(confirm_name=confirm_name, reason=reason, run=run)
+            _done(f"{stack.name}: destroyed", stack.name, "destroyed", options)
+            return
         report = stack.down(
             delete_data=delete_data, confirm_name=confirm_name, reason=reason, run=run
         )
