@@ -98,6 +98,8 @@ def _measure(root: Path, count: int, repeat: int) -> dict[str, list[float]]:
         if report.state != "succeeded":
             raise SystemExit(str(report))
         seconds.setdefault("beyond the deployment", []).append(report.overhead)
+        less = seconds["promote"][-1] - seconds["up"][-1]
+        seconds.setdefault("promote less up", []).append(less)
     return seconds
 
 

@@ -208,7 +208,9 @@ class _Promotion:
             if closed := self._report.closed:
                 self._refuse([gate.name for gate in closed])
             self._stages.connect(make=True)
+        begun = time.monotonic()
         plan = self._plan = self._planned()
+        self._stages.busy += time.monotonic() - begun  # an `up` plans too
         self._stage("validation", lambda stage: self._stages.validation(stage, plan))
         self._stage("border", self._stages.border)
         faulty = [s for s in self._report.stages if s.state == "failed"]
@@ -234,6 +236,11 @@ class _Promotion:
         self._stage("performance", stages.performance)
 
     def _deploy(self, stage: StageResult) -> StageResult:
+        # What to go back to is known before the first write, also to whoever resumes this.
+        live = self._target.releases(run=self._run).live
+        evidence = {"before": live.number if live else 0, **stage.evidence}
+        stage = attrs.evolve(stage, evidence=evidence)
+        self._keep(stage)
         # What the gates were opened for. What is left of it after a crash is less than that, and
         # has another digest.
         plan = self._plan or self._planned()
@@ -341,7 +348,8 @@ class _Promotion:
         except (CancelledError, DeadlineError):
             raise  # it stays "running", and goes on where it was
         except InfometisError as error:
-            result = attrs.evolve(begun, state="failed", faults=(error.message,))
+            kept = self._report.stage(name)
+            result = attrs.evolve(kept, state="failed", faults=(error.message,))
             self._finish(result)
             self._after_failure(result, error)
             return
@@ -368,15 +376,17 @@ class _Promotion:
         """Stop before the first write with all that is wrong; after it, go back if asked."""
         if result.name in ("validation", "border"):
             return  # the gates are looked at too, so that everything is told at once
-        state = "failed"
-        if self._stages.step.rollback:
+        state, refused = "failed", isinstance(error, RefusedError)
+        if self._stages.step.rollback and not refused:
             state = self._roll_back()
         report = self._ended(state)
         faults = "\n".join(f"  - {fault}" for fault in result.faults)
         msg = f"{result.name} of the promotion to {report.target} failed:\n{faults}"
-        hint = (
-            "" if state == "rolled back" else f"'infometis rollback -e {report.target}' goes back"
-        )
+        hint = f"'infometis rollback -e {report.target}' goes back"
+        if refused:
+            hint = error.hint if error else ""  # it wrote nothing
+        elif state == "rolled back":
+            hint = ""
         raise PromotionError(msg, report=report, hint=hint) from error
 
     def _roll_back(self) -> str:

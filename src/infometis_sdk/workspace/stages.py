@@ -38,7 +38,7 @@ class Stages:
         source: whose Release is promoted.
         target: who gets it, with the source's Bundle.
         manifests: what the target renders of it.
-        busy: seconds spent in the deployment and in checks of its services.
+        busy: seconds spent in the deployment, its plan and the checks of its services.
 
     """
 
@@ -201,7 +201,6 @@ class Stages:
             The stage, and the number of the Release that was made.
 
         """
-        live = self.target.releases(run=self.run).live
         begun = time.monotonic()
         report = self.target._carry_out(
             plan,
@@ -221,7 +220,7 @@ class Stages:
             f"{name}: {text}" for name, text in report.health.checks.items() if "failed" in text
         ]
         evidence: dict[str, Any] = {
-            "before": stage.evidence.get("before", live.number if live else 0),
+            **stage.evidence,
             "apply": applied.headline() if applied else "",
             "health": report.health.headline(),
             "release": after.number if after else 0,

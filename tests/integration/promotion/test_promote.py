@@ -315,6 +315,9 @@ def test_a_promotion_that_is_killed_or_cancelled_goes_on(site: Site) -> None:
         ids.add(last.id)
         if subject == "border":
             cancel(site)
+        if subject == "the first object":
+            with pytest.raises(RefusedError, match="half deployed"):
+                promote(site, "uat", "prod")
     report = promote(site)
     assert report.state == "succeeded", str(report)
     assert ids == {report.id}, "it was one promotion all along"
@@ -365,6 +368,87 @@ def test_what_may_not_be_planned_is_told_once(site: Site) -> None:
     assert caught.value.message.count("it exists and is not ours (written by somebody)") == 1
     assert states(caught.value.report)["validation"] == "failed"
     assert (site.get(ref) or {})["data"] == {"greeting": "mine"}
+
+
+QUOTA = """
+from infometis_sdk import Run
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.ports.cluster import Write
+
+def no_more_services(context):
+    space = context.plan.namespace
+    ref = ObjectRef(api_version="v1", kind="ResourceQuota", namespace=space, name="none")
+    body = {"apiVersion": "v1", "kind": "ResourceQuota",
+            "metadata": {"name": "none", "namespace": space}, "spec": {"hard": {"services": "0"}}}
+    context.target.cluster().write(Write(verb="create", ref=ref, body=body, manager="x"),
+                                   Run.within(60))
+    return True
+"""
+
+ADDED = (
+    TEMPLATE
+    + """\
+---
+apiVersion: v1
+kind: Service
+metadata:
+  name: {{ name }}
+spec:
+  selector: {{ selector }}
+  ports: [{port: 80}]
+"""
+)
+
+
+def test_a_failed_deployment_goes_back_where_that_is_asked(site: Site) -> None:
+    """What the API server refuses amid the deployment ends it, and the release before returns."""
+    site.module(QUOTA)
+    site.pipeline(greeting="one")
+    site.up("dev")
+    site.up("uat")
+    site.service(ADDED)
+    lines = f"rollback: true\ngates: {{functions: ['{site.functions}:no_more_services']}}"
+    site.pipeline(lines, "two")
+    site.up("dev")
+    with pytest.raises(PromotionError, match="deployment of the promotion to uat failed") as caught:
+        promote(site)
+    report: PromotionReport = caught.value.report
+    assert report.state == "rolled back", str(report)
+    assert report.stage("deployment").evidence["before"] == 1
+    assert site.greeting("uat") == "one"
+    newest = site.ws()["uat"].releases(run=site.run()).live
+    assert newest is not None
+    assert (newest.number, newest.status) == (3, "deployed")
+
+
+MEDDLER = """
+from infometis_sdk import Run
+from infometis_sdk.model.reference import ObjectRef
+from infometis_sdk.ports.cluster import Write
+
+def meddles(context):
+    ref = ObjectRef(api_version="v1", kind="ConfigMap", namespace=context.plan.namespace,
+                    name="hello-settings")
+    body = {"data": {"greeting": "meddled"}}
+    write = Write(verb="merge-patch", ref=ref, body=body, manager="kubectl-edit")
+    context.target.cluster().write(write, Run.within(60))
+    return True
+"""
+
+
+def test_what_moved_while_gates_were_looked_at_is_not_overwritten(site: Site) -> None:
+    """What is deployed is the plan that gates were opened for, or nothing."""
+    site.module(MEDDLER)
+    site.pipeline(greeting="one")
+    site.up("dev")
+    site.up("uat")
+    site.pipeline(f"rollback: true\ngates: {{functions: ['{site.functions}:meddles']}}", "two")
+    site.up("dev")
+    with pytest.raises(PromotionError, match="hello-settings") as caught:
+        promote(site)
+    assert (caught.value.report.state, site.greeting("uat")) == ("failed", "meddled")
+    assert "plan again" in caught.value.hint
+    assert promote(site, dry_run=True).state == "planned"
 
 
 RIVAL = """
