@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
 
 from attrs import field, frozen
 
 from infometis_sdk.model.audit import AuditEvent, AuditHead
 from infometis_sdk.model.report import Report
 from infometis_sdk.model.table import Table, visible
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 __all__ = ("AuditFault", "AuditReport", "AuditTimeline")
 
@@ -155,12 +151,8 @@ def _what(event: AuditEvent) -> str:
     parts = []
     if event.release:
         parts.append(f"release {event.release}")
-    if event.outcomes:
-        parts.append(_few([outcome.object for outcome in event.outcomes], "objects"))
-    elif event.diff:
-        parts.append(_few([f"{each.object} {each.path}" for each in event.diff], "fields"))
-    elif objects := _listed(event, "objects"):
-        parts.append(_few(objects, "objects"))
+    if touched := _touched(event):
+        parts.append(touched)
     if what := _listed(event, "what"):
         more = f" and {len(what) - 1} more" if len(what) > 1 else ""
         parts.append(f"{what[0]}{more}")
@@ -173,15 +165,20 @@ def _what(event: AuditEvent) -> str:
     return ", ".join(parts)
 
 
+def _touched(event: AuditEvent) -> str:
+    """Name the only field or object of an action, or count the objects."""
+    names = [outcome.object for outcome in event.outcomes] or _listed(event, "objects")
+    if len(names) == 1:
+        change = event.diff[0] if len(event.diff) == 1 else None
+        return f"{change.object} {change.path}" if change else names[0]
+    # Of many only the first are listed.
+    return f"{event.evidence.get('items', len(names))} objects" if names else ""
+
+
 def _listed(event: AuditEvent, name: str) -> list[str]:
     """Return a list among the evidence; an edited record may hold anything."""
     found = event.evidence.get(name)
     return [str(each) for each in found] if isinstance(found, list | tuple) else []
-
-
-def _few(names: Sequence[str], many: str) -> str:
-    """Name the only one, or count them."""
-    return names[0] if len(names) == 1 else f"{len(names)} {many}"
 
 
 def _details(event: AuditEvent) -> list[str]:

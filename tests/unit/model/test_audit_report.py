@@ -26,13 +26,15 @@ def event(**fields: Any) -> AuditEvent:
 def test_a_timeline_names_who_was_overruled_and_what_was_healed() -> None:
     """One field or object is named, several are counted, and overruled writers are always named."""
     who = "ConfigMap/app data.level: kubectl-edit"
+    healing = {"items": 1, "objects": ["update ConfigMap/app"]}
     events = (
         event(kind="override", verb="overruled", evidence={"what": [who]}),
         event(kind="override", verb="overruled", evidence={"what": [who, "x", "y"]}),
-        event(kind="heal", verb="guard", phase="begin", diff=[change("data.level")]),
+        event(kind="heal", phase="begin", diff=[change("data.level")], evidence=healing),
         event(kind="heal", verb="guard", phase="end", outcomes=[outcome("ConfigMap/app")]),
-        event(kind="heal", phase="begin", evidence={"objects": ["create ConfigMap/app"]}),
-        event(kind="heal", phase="begin", diff=[change("data.a"), change("data.b")]),
+        event(kind="heal", phase="begin", evidence=healing),
+        event(kind="heal", phase="begin", diff=[change("a"), change("b")], evidence=healing),
+        event(kind="write", phase="begin", evidence={"items": 300, "objects": ["x", "y"]}),
         event(kind="heal", phase="end", outcomes=[outcome("Pod/a"), outcome("Pod/b")]),
     )
     table = AuditTimeline(stack_id="demo-dev", events=events).table()
@@ -41,7 +43,8 @@ def test_a_timeline_names_who_was_overruled_and_what_was_healed() -> None:
         f"{who} and 2 more",
         "ConfigMap/app data.level",
         "ConfigMap/app",
-        "create ConfigMap/app",
-        "2 fields",
+        "update ConfigMap/app",
+        "update ConfigMap/app",
+        "300 objects",
         "2 objects",
     ]
