@@ -245,14 +245,16 @@ def digest_of(made: Plan) -> str:
     data = plain_plan(made)
     data.pop("created")
     data.pop("digest")
-    text = json.dumps(data, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    text = json.dumps(
+        data, sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=plain
+    )
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
 def plain_plan(made: Plan) -> dict[str, Any]:
-    """Return every field of a plan as plain data, payloads too."""
+    """Return every field of a plan as plain data, and payloads as they are: JSON already."""
     data = attrs.evolve(made, items=()).to_dict()
-    data["items"] = [{**plain(item), "payload": plain(item.payload)} for item in made.items]
+    data["items"] = [{**plain(item), "payload": item.payload} for item in made.items]
     return data
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
@@ -12,7 +14,7 @@ from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.errors import ForbiddenError, NotFoundError, UnknownKindError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from infometis_sdk.model.run import Run
     from infometis_sdk.ports.cluster import Cluster
@@ -54,6 +56,35 @@ class Evidence:
     claims: tuple[Object, ...] = ()
     classes: tuple[Object, ...] | None = None
     nodes: tuple[Object, ...] | None = None
+
+    # Each is asked for once per object that is not ready, and there may be thousands of both.
+
+    @cached_property
+    def pods_by_owner(self) -> Mapping[str, Sequence[Object]]:
+        """Pods by the UID of their controller."""
+        return _by_owner(self.pods)
+
+    @cached_property
+    def sets_by_owner(self) -> Mapping[str, Sequence[Object]]:
+        """ReplicaSets by the UID of their controller."""
+        return _by_owner(self.replica_sets)
+
+    @cached_property
+    def events_by_object(self) -> Mapping[str, Sequence[Object]]:
+        """Events by the UID of the object that they are about."""
+        about: dict[str, list[Object]] = defaultdict(list)
+        for event in self.events:
+            about[str((event.get("involvedObject") or {}).get("uid"))].append(event)
+        return about
+
+
+def _by_owner(objects: Iterable[Object]) -> Mapping[str, Sequence[Object]]:
+    owned: dict[str, list[Object]] = defaultdict(list)
+    for obj in objects:
+        for owner in (obj.get("metadata") or {}).get("ownerReferences") or ():
+            if owner.get("controller"):
+                owned[str(owner.get("uid"))].append(obj)
+    return owned
 
 
 @frozen(kw_only=True)
@@ -109,12 +140,11 @@ def pods_of(obj: Object, evidence: Evidence) -> tuple[Object, ...]:
     """
     if obj.get("kind") == "Pod":
         return (obj,)
-    owners = {_uid(obj)}
+    owner: Object | None = obj
     if obj.get("kind") == "Deployment":
         # Only the newest counts: pods of an old version that crash are on their way out.
-        sets = sorted((r for r in evidence.replica_sets if _owned(r, owners)), key=_revision)
-        owners = {_uid(sets[-1])} if sets else set()
-    pods = tuple(p for p in evidence.pods if _owned(p, owners))
+        owner = max(reversed(replica_sets_of(obj, evidence)), key=_revision, default=None)
+    pods = tuple(evidence.pods_by_owner.get(_uid(owner), ())) if owner is not None else ()
     if obj.get("kind") != "StatefulSet":
         return pods
     return tuple(p for p in pods if not earlier(obj, p) or _waited_for(obj, p)) or pods
@@ -136,14 +166,14 @@ def events_about(objects: Iterable[Object], evidence: Evidence) -> tuple[Object,
 
     Their times all come from the cluster's clock and are compared with each other only.
     """
-    uids = {_uid(obj) for obj in objects}
-    found = [e for e in evidence.events if (e.get("involvedObject") or {}).get("uid") in uids]
+    uids = dict.fromkeys(_uid(obj) for obj in objects)
+    found = (event for uid in uids for event in evidence.events_by_object.get(uid, ()))
     return tuple(sorted(found, key=_moment))
 
 
 def replica_sets_of(obj: Object, evidence: Evidence) -> tuple[Object, ...]:
     """Return the ReplicaSets of a Deployment."""
-    return tuple(r for r in evidence.replica_sets if _owned(r, {_uid(obj)}))
+    return tuple(evidence.sets_by_owner.get(_uid(obj), ()))
 
 
 def _moment(event: Object) -> str:
@@ -162,11 +192,6 @@ def _uid(obj: Object) -> str:
 
 def _labels(obj: Object) -> Mapping[str, str]:
     return (obj.get("metadata") or {}).get("labels") or {}
-
-
-def _owned(obj: Object, uids: set[str]) -> bool:
-    references = (obj.get("metadata") or {}).get("ownerReferences") or ()
-    return any(r.get("controller") and r.get("uid") in uids for r in references)
 
 
 def _revision(replica_set: Object) -> int:
