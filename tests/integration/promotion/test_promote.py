@@ -207,6 +207,12 @@ def test_a_source_that_is_not_known_for_sure_is_refused(site: Site) -> None:
         flip_a_byte(site, ref)
     assert site.greeting("uat") == ""
     assert promote(site, dry_run=True).state == "planned", "all is as it was"
+    site.up("uat")
+    site.pipeline(greeting="half")
+    site.up("dev")
+    assert killed(site, "the first object", "finished").returncode == -signal.SIGKILL
+    with pytest.raises(RefusedError, match="half deployed"):
+        promote(site, "uat", "prod")
 
 
 def flip_a_byte(site: Site, ref: ObjectRef) -> None:
@@ -315,9 +321,6 @@ def test_a_promotion_that_is_killed_or_cancelled_goes_on(site: Site) -> None:
         ids.add(last.id)
         if subject == "border":
             cancel(site)
-        if subject == "the first object":
-            with pytest.raises(RefusedError, match="half deployed"):
-                promote(site, "uat", "prod")
     report = promote(site)
     assert report.state == "succeeded", str(report)
     assert ids == {report.id}, "it was one promotion all along"
