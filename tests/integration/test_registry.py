@@ -29,7 +29,7 @@ from infometis_sdk.engine.validate import validate
 from infometis_sdk.errors import ProjectError, RegistryError
 from infometis_sdk.model.project import Project
 from infometis_sdk.model.run import Run
-from infometis_sdk.project.image_lock import lock_images
+from infometis_sdk.project import lock_images
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -78,7 +78,7 @@ class PipelineStep:
             ``True`` passes, a text is what failed.
         jobs: files with a Job each, relative to the project, that must complete.
         allow: names of :data:`ALLOWANCES`.
-        rollback: return to the Release before where verification fails.
+        rollback: return to the Release before where the deployment or its verification fails.
 
     """
 

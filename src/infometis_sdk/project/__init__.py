@@ -1,16 +1,49 @@
-"""From files to the model: services, environments and whole projects, all faults at once."""
+"""From files to the model: services, environments and whole projects, all faults at once.
 
-from infometis_sdk.project.bundles import load_bundle, project_from_bundle, save_bundle
-from infometis_sdk.project.loader import load_project
-from infometis_sdk.project.lock import lock_project
-from infometis_sdk.project.services import load_package_service, load_service
+Names are loaded when they are first used (PEP 562): reading a project asks no registry.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from infometis_sdk.project.bundles import load_bundle, project_from_bundle, save_bundle
+    from infometis_sdk.project.image_lock import lock_images
+    from infometis_sdk.project.loader import load_project
+    from infometis_sdk.project.lock import lock_project
+    from infometis_sdk.project.services import load_package_service, load_service
 
 __all__ = (
     "load_bundle",
     "load_package_service",
     "load_project",
     "load_service",
+    "lock_images",
     "lock_project",
     "project_from_bundle",
     "save_bundle",
 )
+
+_HOMES = {
+    "load_bundle": "bundles",
+    "load_package_service": "services",
+    "load_project": "loader",
+    "load_service": "services",
+    "lock_images": "image_lock",
+    "lock_project": "lock",
+    "project_from_bundle": "bundles",
+    "save_bundle": "bundles",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    msg = f"module {__name__!r} has no attribute {name!r}"
+    raise AttributeError(msg)
+
+
+def __dir__() -> list[str]:
+    return [*__all__]

@@ -198,7 +198,7 @@ class Workspace:
             allow: names of :data:`~infometis_sdk.model.pipeline.ALLOWANCES`.
             confirm: digest of the plan, where it was looked at.
             reason: why, in your words.
-            rollback: return to the Release before where verification fails.
+            rollback: return to the Release before where the deployment or its verification fails.
             run: deadline, events, cancel token.
 
         Raises:

@@ -72,7 +72,7 @@ def _images(
     options: Options, moved: tuple[str, ...], mirror: str, insecure: tuple[str, ...]
 ) -> ImageLock:
     from infometis_sdk._adapters.registry import Registries
-    from infometis_sdk.project.image_lock import lock_images
+    from infometis_sdk.project import lock_images
 
     project = session.project(options)
     with session.running(options, session.ASKING, "lock images", acts=False) as run:

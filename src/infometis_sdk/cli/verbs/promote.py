@@ -36,7 +36,9 @@ HOUR = 3600.0
     help="What may differ or be simulated; may be repeated.",
 )
 @click.option(
-    "--rollback", is_flag=True, help="Return to the release before where verification fails."
+    "--rollback",
+    is_flag=True,
+    help="Return to the release before where the deployment or its verification fails.",
 )
 @choices.confirm
 @choices.reason
