@@ -88,6 +88,19 @@ def test_a_tag_becomes_the_digest_of_what_is_there(tmp_path: Path) -> None:
         Registries().resolve(f"{host}/demo/one:1.0", run())
 
 
+def test_plain_http_is_offered_only_where_a_server_does_not_understand_tls(tmp_path: Path) -> None:
+    """A name that nobody has is mended in the name, not by giving up encryption."""
+    with pytest.raises(RegistryError) as unknown:
+        Registries().resolve("registry.invalid/demo/one:1.0", run())
+    assert unknown.value.hint == "look at its name, the network and the proxy"
+    with serving(tmp_path) as host:
+        # Another name for this machine, which does not count as loopback.
+        elsewhere = f"0.0.0.0:{host.rpartition(':')[2]}"
+        with pytest.raises(RegistryError) as plain:
+            Registries().resolve(f"{elsewhere}/demo/one:1.0", run())
+    assert plain.value.hint == f"where it speaks plain HTTP, --insecure {elsewhere} allows that"
+
+
 def test_plain_http_is_for_loopback_and_for_hosts_that_were_named(tmp_path: Path) -> None:
     """Elsewhere nothing is said without TLS, unless the user named the host for it."""
     with serving(tmp_path) as host:

@@ -250,7 +250,9 @@ class Registries:
             if "CERTIFICATE_VERIFY_FAILED" in msg:
                 hint = "name the authority that signed it in SSL_CERT_FILE"
                 raise RegistryError(msg, image=image, hint=hint) from error
-            hint = "look at network and proxy; --insecure HOST allows plain HTTP"
+            hint = "look at its name, the network and the proxy"
+            if "SSL" in msg:
+                hint = f"where it speaks plain HTTP, --insecure {host} allows that"
             raise _UnreachableError(msg, image=image, hint=hint) from error
         final = answer.geturl() or url
         if url.startswith("https:") and final.startswith("http:"):

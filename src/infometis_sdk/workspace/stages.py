@@ -139,9 +139,8 @@ class Stages:
         faults += plan.blocked
         notes = [str(fault) for fault in found if fault.level != "error"]
         if unasked := sum(item.certainty == "predicted" for item in plan.items):
-            notes.append(
-                f"{unasked} objects rest on what comes with them, and are asked about then"
-            )
+            what = "object rests" if unasked == 1 else "objects rest"
+            notes.append(f"{unasked} {what} on what comes along, and the server is asked then")
         ours = platform_class(self.cluster, self.target.platform.capabilities, self.run)
         theirs = platform_class(
             self.source._cluster(self.run), self.source.platform.capabilities, self.run
