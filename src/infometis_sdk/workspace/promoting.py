@@ -237,8 +237,13 @@ class _Promotion:
 
     def _deploy(self, stage: StageResult) -> StageResult:
         # What to go back to is known before the first write, also to whoever resumes this.
-        live = self._target.releases(run=self._run).live
-        evidence = {"before": live.number if live else 0, **stage.evidence}
+        known = self._target.releases(run=self._run)
+        before, newest = known.live, known.items[-1] if known.items else None
+        evidence = {
+            "before": before.number if before else 0,
+            "newest": newest.number if newest else 0,
+            **stage.evidence,
+        }
         stage = attrs.evolve(stage, evidence=evidence)
         self._keep(stage)
         # What the gates were opened for. What is left of it after a crash is less than that, and
@@ -376,18 +381,31 @@ class _Promotion:
         """Stop before the first write with all that is wrong; after it, go back if asked."""
         if result.name in ("validation", "border"):
             return  # the gates are looked at too, so that everything is told at once
-        state, refused = "failed", isinstance(error, RefusedError)
-        if self._stages.step.rollback and not refused:
+        state, wrote = "failed", self._wrote(result)
+        if self._stages.step.rollback and wrote:
             state = self._roll_back()
         report = self._ended(state)
         faults = "\n".join(f"  - {fault}" for fault in result.faults)
         msg = f"{result.name} of the promotion to {report.target} failed:\n{faults}"
         hint = f"'infometis rollback -e {report.target}' goes back"
-        if refused:
-            hint = error.hint if error else ""  # it wrote nothing
+        if not wrote:
+            hint = error.hint if error else ""
         elif state == "rolled back":
             hint = ""
         raise PromotionError(msg, report=report, hint=hint) from error
+
+    def _wrote(self, failed: StageResult) -> bool:
+        """Whether anything was written: a Release is opened before the first write."""
+        evidence = self._report.stage("deployment").evidence
+        if failed.name != "deployment":
+            return True
+        if "newest" not in evidence:
+            return False  # it failed before it looked
+        try:
+            known = self._target.releases(run=self._run)
+        except InfometisError:
+            return True  # nobody can tell
+        return any(release.number > evidence["newest"] for release in known.items)
 
     def _roll_back(self) -> str:
         before = int(self._report.stage("deployment").evidence.get("before", 0))

@@ -425,6 +425,7 @@ def test_a_failed_deployment_goes_back_where_that_is_asked(site: Site) -> None:
 
 
 MEDDLER = """
+import uuid
 from infometis_sdk import Run
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.ports.cluster import Write
@@ -432,7 +433,7 @@ from infometis_sdk.ports.cluster import Write
 def meddles(context):
     ref = ObjectRef(api_version="v1", kind="ConfigMap", namespace=context.plan.namespace,
                     name="hello-settings")
-    body = {"data": {"greeting": "meddled"}}
+    body = {"data": {"greeting": f"meddled {uuid.uuid4()}"}}
     write = Write(verb="merge-patch", ref=ref, body=body, manager="kubectl-edit")
     context.target.cluster().write(write, Run.within(60))
     return True
@@ -449,9 +450,16 @@ def test_what_moved_while_gates_were_looked_at_is_not_overwritten(site: Site) ->
     site.up("dev")
     with pytest.raises(PromotionError, match="hello-settings") as caught:
         promote(site)
-    assert (caught.value.report.state, site.greeting("uat")) == ("failed", "meddled")
+    assert caught.value.report.state == "failed"
+    assert site.greeting("uat").startswith("meddled")
     assert "plan again" in caught.value.hint
     assert promote(site, dry_run=True).state == "planned"
+    # Killed before that was said, it is said by whoever goes on.
+    assert killed(site, "deployment", "failed").returncode == -signal.SIGKILL
+    with pytest.raises(PromotionError, match="hello-settings") as caught:
+        promote(site)
+    assert caught.value.report.state == "failed"
+    assert site.greeting("uat").startswith("meddled")
 
 
 RIVAL = """
