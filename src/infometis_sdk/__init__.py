@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     )
     from infometis_sdk.workspace import Stack, Workspace
 
+    __version__: str
+
 __all__ = (
     "Bundle",
     "CancelToken",
@@ -57,15 +59,17 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-    if name == "__version__":
-        from importlib.metadata import version  # noqa: PLC0415 - only when asked for
+if not TYPE_CHECKING:  # to a type checker every name would be there
 
-        return version("infometis-sdk")
-    if name in __all__:
-        return getattr(import_module(_HOMES.get(name, "infometis_sdk.model")), name)
-    msg = f"module {__name__!r} has no attribute {name!r}"
-    raise AttributeError(msg)
+    def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
+        if name == "__version__":
+            from importlib.metadata import version  # noqa: PLC0415 - only when asked for
+
+            return version("infometis-sdk")
+        if name in __all__:
+            return getattr(import_module(_HOMES.get(name, "infometis_sdk.model")), name)
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
 
 
 def __dir__() -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from infometis_sdk.errors import PlatformError, UnreachableError
+from infometis_sdk.errors import InfometisError, PlatformError, UnreachableError
 from infometis_sdk.ports.platform import ClusterBackup, DryRun, ExportImages, LoadImages, Upgrade
 
 if TYPE_CHECKING:
@@ -55,13 +55,18 @@ def telling_how_it_is(stack: Stack) -> Iterator[None]:
     try:
         yield
     except UnreachableError as error:
-        status = stack.platform.status()
+        try:
+            status = stack.platform.status()
+        except InfometisError:
+            raise error from None  # the platform knows no more
         if status.phase in ("ready", "starting"):
             raise
         said = ": ".join(filter(None, (status.phase, status.detail)))
         msg = f"the cluster of {stack.name} does not answer, and is {said}"
-        hint = f"'infometis up -e {stack.name}' brings it back" if stack.platform.owned else ""
-        raise UnreachableError(msg, hint=hint or error.hint) from error
+        hint = error.hint
+        if stack.platform.owned and status.phase != "failed":
+            hint = f"'infometis up -e {stack.name}' brings it back"
+        raise UnreachableError(msg, status=error.status, ref=error.ref, hint=hint) from error
 
 
 def load_images(stack: Stack, images: Sequence[str | Path], run: Run) -> None:

@@ -97,7 +97,10 @@ def _look(workspace: Workspace, stack: Stack, run: Run, *, probe: bool | None) -
         yield Finding(check="platform", level="error", detail=error.message, cure=error.hint)
         return
     if isinstance(platform, Preflight):
-        yield from platform.preflight()
+        try:
+            yield from platform.preflight()
+        except InfometisError as error:
+            yield Finding(check="machine", level="error", detail=error.message, cure=error.hint)
     status = platform.status()
     level = {"ready": "ok", "failed": "error"}.get(status.phase, "warning")
     yield Finding(

@@ -99,6 +99,13 @@ def test_what_only_a_network_can_give() -> None:
     assert not asks_of_the_cluster([])
 
 
+@pytest.mark.parametrize("kind", ["CronJob", "Job", "Pod", "ReplicaSet", "ReplicationController"])
+def test_whatever_makes_pods_is_worth_a_look(kind: str) -> None:
+    """Its pods may not fit a quota, or ask for a node that is not there."""
+    obj = {"apiVersion": "v1", "kind": kind, "metadata": {"name": "x"}}
+    assert asks_of_the_cluster([Manifest(object=obj, zone="core")])
+
+
 def _pod(phase: str = "Running", *, ready: bool = True) -> dict[str, Any]:
     conditions = [{"type": "Ready", "status": "True" if ready else "False"}]
     return {"status": {"phase": phase, "podIP": "10.0.0.1", "conditions": conditions}}

@@ -41,6 +41,9 @@ class _Keeper(Platform):
         return Access(kubeconfig=None)
 
     def status(self) -> PlatformStatus:
+        if self._phase == "lost":
+            msg = "the engine is gone"
+            raise PlatformError(msg)
         return PlatformStatus(phase=self._phase, detail="its data is kept")
 
     @property
@@ -102,6 +105,19 @@ def test_a_cluster_that_does_not_answer_is_explained_by_its_platform(tmp_path: P
     ):
         raise refused
     assert kept.value is refused
+    unknown = UnreachableError("no answer", hint="look at the network")
+    with (
+        pytest.raises(UnreachableError, match="and is failed: its") as failed,
+        telling_how_it_is(stack(tmp_path, phase="failed")),
+    ):
+        raise unknown
+    assert failed.value.hint == unknown.hint  # 'up' may not help here
+    with (
+        pytest.raises(UnreachableError, match="no answer") as kept,
+        telling_how_it_is(stack(tmp_path, phase="lost")),
+    ):
+        raise unknown
+    assert kept.value is unknown
 
 
 def test_a_backup_opens_its_gate(tmp_path: Path) -> None:

@@ -26,11 +26,16 @@ _RESOURCES = ("Resource", "ContainerResource")
 _SCALER = "HorizontalPodAutoscaler"
 _ASKING = frozenset(
     {
+        "CronJob",
         "DaemonSet",
         "Deployment",
         _SCALER,
+        "Job",
         "NetworkPolicy",
         "PersistentVolumeClaim",
+        "Pod",
+        "ReplicaSet",
+        "ReplicationController",
         "Service",
         "StatefulSet",
     }
