@@ -228,6 +228,14 @@ class Lab:
         while not condition():
             run.sleep(0.1, f"waiting for {what}")
 
+    def until_bound(self, claim: ObjectRef) -> None:
+        """Wait until a claim has its volume: before that others write to it, and plans go stale."""
+
+        def bound() -> bool:
+            return ((self.get(claim) or {}).get("status") or {}).get("phase") == "Bound"
+
+        self.until(bound, f"{claim} to be bound")
+
     @staticmethod
     def json(data: Any) -> str:
         """Write JSON."""

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from tests.integration.engine.lab import Lab
 
-    from infometis_sdk.model.reference import ObjectRef
 
 pytestmark = pytest.mark.integration
 
@@ -82,11 +81,6 @@ def database(name: str = "db") -> Service:
     return attrs.evolve(made, credentials={"admin": Credential(username="root", durable=True)})
 
 
-def bound(lab: Lab, claim: ObjectRef) -> bool:
-    """Tell whether a claim has its volume; until then others write to it, and plans go stale."""
-    return ((lab.get(claim) or {}).get("status") or {}).get("phase") == "Bound"
-
-
 def test_one_removed_service_is_one_decision_and_its_data_stays(lab: Lab) -> None:
     """Taking one service out of the project prunes exactly its objects without confirmation.
 
@@ -95,7 +89,7 @@ def test_one_removed_service_is_one_decision_and_its_data_stays(lab: Lab) -> Non
     both = lab.render(database(), many("a", 3))
     lab.up(both)
     claim, password = lab.ref("PersistentVolumeClaim", "data-db-0"), lab.ref("Secret", "db-admin")
-    lab.until(lambda: bound(lab, claim), "the volume claim")
+    lab.until_bound(claim)
     before = lab.must_get(password)["data"], lab.must_get(claim)["metadata"]["uid"]
 
     left = lab.render(many("a", 3))
@@ -127,8 +121,8 @@ def test_data_of_a_removed_service_goes_by_name(lab: Lab) -> None:
     lab.up(lab.render(database(), alike, many("a", 3)))
     claim, password = lab.ref("PersistentVolumeClaim", "data-db-0"), lab.ref("Secret", "db-admin")
     spared = lab.ref("PersistentVolumeClaim", "data-other-0")
-    lab.until(lambda: bound(lab, claim), "the volume claim")
-    lab.until(lambda: bound(lab, spared), "the volume claim")
+    lab.until_bound(claim)
+    lab.until_bound(spared)
 
     left = lab.render(alike, many("a", 3))
     made = lab.plan(left)
@@ -154,7 +148,7 @@ def test_a_service_may_go_with_its_data(lab: Lab) -> None:
     """Named beforehand, volume and credentials go in the same plan as what uses them."""
     lab.up(lab.render(database(), many("a", 3)))
     claim = lab.ref("PersistentVolumeClaim", "data-db-0")
-    lab.until(lambda: bound(lab, claim), "the volume claim")
+    lab.until_bound(claim)
     left = lab.render(many("a", 3))
     made = lab.plan(left, data_loss=[str(claim)])
     assert not made.left

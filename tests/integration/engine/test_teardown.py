@@ -56,7 +56,7 @@ def test_down_keeps_data_and_says_so(lab: Lab) -> None:
     wanted = lab.render(database(), raw("app", config_map("a")))
     lab.up(wanted)
     claim = lab.ref("PersistentVolumeClaim", "data-db-0")
-    lab.until(lambda: lab.get(claim) is not None, "the claim")
+    lab.until_bound(claim)
     uid = lab.must_get(claim)["metadata"]["uid"]
     report = lab.down(wanted)
     told = " ".join(report.warnings)
@@ -77,7 +77,7 @@ def test_delete_data_leaves_nothing_of_services_removed_earlier_either(lab: Lab)
     """Volumes of a service that left the project long ago are known, and go with the data."""
     lab.up(lab.render(database(), raw("app", config_map("a"))))
     claim = lab.ref("PersistentVolumeClaim", "data-db-0")
-    lab.until(lambda: lab.get(claim) is not None, "the claim")
+    lab.until_bound(claim)
     left = lab.render(raw("app", config_map("a")))
     lab.up(left)
     assert lab.get(claim) is not None
@@ -95,7 +95,7 @@ def test_a_guest_leaves_its_namespace_as_it_found_it(lab: Lab) -> None:
     wanted = lab.render(database(), raw("app", config_map("a")))
     lab.up(wanted)
     claim = lab.ref("PersistentVolumeClaim", "data-db-0")
-    lab.until(lambda: lab.get(claim) is not None, "the claim")
+    lab.until_bound(claim)
     lab.down(wanted, delete_data=True)
     lab.until(lambda: lab.get(claim) is None, "the claim to go")
     assert lab.labelled() == set()
