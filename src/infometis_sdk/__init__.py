@@ -5,8 +5,9 @@ Names are loaded when they are first used (PEP 562), so that importing the packa
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from infometis_sdk import _lazy
 
 if TYPE_CHECKING:
     from infometis_sdk._adapters.existing import Existing
@@ -51,25 +52,23 @@ __all__ = (
 )
 
 _HOMES = {
-    "Existing": "infometis_sdk._adapters.existing",
-    "Stack": "infometis_sdk.workspace",
-    "Workspace": "infometis_sdk.workspace",
-    "open_cluster": "infometis_sdk._adapters.kubernetes_api",
-    "prove_equivalent": "infometis_sdk.engine.equivalence",
+    "Existing": "_adapters.existing",
+    "Stack": "workspace",
+    "Workspace": "workspace",
+    "open_cluster": "_adapters.kubernetes_api",
+    "prove_equivalent": "engine.equivalence",
 }
 
 
-if not TYPE_CHECKING:  # to a type checker every name would be there
+if not TYPE_CHECKING:
+    _find = _lazy.lazy(__name__, {name: _HOMES.get(name, "model") for name in __all__})
 
     def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
         if name == "__version__":
             from importlib.metadata import version  # noqa: PLC0415 - only when asked for
 
             return version("infometis-sdk")
-        if name in __all__:
-            return getattr(import_module(_HOMES.get(name, "infometis_sdk.model")), name)
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+        return _find(name)
 
 
 def __dir__() -> list[str]:

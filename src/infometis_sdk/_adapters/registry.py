@@ -251,7 +251,7 @@ class Registries:
                 hint = "name the authority that signed it in SSL_CERT_FILE"
                 raise RegistryError(msg, image=image, hint=hint) from error
             hint = "look at its name, the network and the proxy"
-            if "SSL" in msg:
+            if "SSL" in _why(error):
                 hint = f"where it speaks plain HTTP, --insecure {host} allows that"
             raise _UnreachableError(msg, image=image, hint=hint) from error
         final = answer.geturl() or url

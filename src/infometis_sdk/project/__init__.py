@@ -5,8 +5,9 @@ Names are loaded when they are first used (PEP 562): reading a project asks no r
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from infometis_sdk import _lazy
 
 if TYPE_CHECKING:
     from infometis_sdk.project.bundles import load_bundle, project_from_bundle, save_bundle
@@ -38,13 +39,8 @@ _HOMES = {
 }
 
 
-if not TYPE_CHECKING:  # to a type checker every name would be there
-
-    def __getattr__(name: str) -> Any:  # noqa: ANN401 - any public name
-        if name in _HOMES:
-            return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+if not TYPE_CHECKING:
+    __getattr__ = _lazy.lazy(__name__, _HOMES)
 
 
 def __dir__() -> list[str]:

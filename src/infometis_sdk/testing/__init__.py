@@ -5,8 +5,9 @@ Nothing is imported before it is used, so that pytest need not be installed with
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from infometis_sdk import _lazy
 
 if TYPE_CHECKING:
     from infometis_sdk.testing.border_contract import BorderContract
@@ -16,18 +17,13 @@ if TYPE_CHECKING:
 __all__ = ("BorderContract", "Fault", "FaultProxy", "PlatformContract", "Seen")
 
 _HOMES = {
-    "BorderContract": "infometis_sdk.testing.border_contract",
-    "Fault": "infometis_sdk.testing.fault_proxy",
-    "FaultProxy": "infometis_sdk.testing.fault_proxy",
-    "PlatformContract": "infometis_sdk.testing.platform_contract",
-    "Seen": "infometis_sdk.testing.fault_proxy",
+    "BorderContract": "border_contract",
+    "Fault": "fault_proxy",
+    "FaultProxy": "fault_proxy",
+    "PlatformContract": "platform_contract",
+    "Seen": "fault_proxy",
 }
 
 
-if not TYPE_CHECKING:  # to a type checker every name would be there
-
-    def __getattr__(name: str) -> Any:  # noqa: ANN401
-        if name in _HOMES:
-            return getattr(import_module(_HOMES[name]), name)
-        msg = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(msg)
+if not TYPE_CHECKING:
+    __getattr__ = _lazy.lazy(__name__, _HOMES)
