@@ -26,14 +26,19 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.integration
 
 
-def _mine(events: Iterator[WatchEvent]) -> Iterator[tuple[str, str, str]]:
-    """Yield type, name and datum; without the ConfigMap that each namespace is given."""
+def _of_mine(events: Iterator[WatchEvent]) -> Iterator[WatchEvent]:
+    """Yield changes, without the ConfigMap that each namespace is given at some moment."""
     for event in events:
         if event.type in ("RELIST", "SYNCED"):
             continue
-        meta = event.object["metadata"]
-        if meta["name"] != "kube-root-ca.crt":
-            yield event.type, meta["name"], event.object["data"]["a"]
+        if event.object["metadata"]["name"] != "kube-root-ca.crt":
+            yield event
+
+
+def _mine(events: Iterator[WatchEvent]) -> Iterator[tuple[str, str, str]]:
+    """Yield type, name and datum of each change that a test made."""
+    for event in _of_mine(events):
+        yield event.type, event.object["metadata"]["name"], event.object["data"]["a"]
 
 
 def test_what_is_there_and_every_change(
@@ -48,7 +53,7 @@ def test_what_is_there_and_every_change(
     cluster.write(apply(config_map(namespace, "new", a="1")), run)
     assert next(seen) == ("ADDED", "new", "1")
     cluster.write(apply(config_map(namespace, "new", a="2")), run)
-    event = next(events)
+    event = next(_of_mine(events))
     assert (event.type, event.object["data"]) == ("MODIFIED", {"a": "2"})
     assert (event.object["apiVersion"], event.object["kind"]) == ("v1", "ConfigMap")
     cluster.write(write("delete", config_map(namespace, "new")), run)
@@ -129,6 +134,7 @@ def test_ends_with_the_run(cluster: KubernetesCluster, namespace: str) -> None:
 
 def test_ends_when_cancelled(cluster: KubernetesCluster, namespace: str) -> None:
     """An idle watch ends within a moment after a cancel, and so does its thread."""
+    others = _readers()
     token = CancelToken()
     timer = threading.Timer(0.5, token.cancel)
     timer.start()
@@ -138,23 +144,27 @@ def test_ends_when_cancelled(cluster: KubernetesCluster, namespace: str) -> None
     assert [event.type for event in events] == ["SYNCED"]
     assert time.monotonic() - began < 25
     timer.join()
-    _no_reader_is_left()
+    _ended(_readers() - others)
 
 
 def test_closing_ends_the_thread(cluster: KubernetesCluster, namespace: str, run: Run) -> None:
     """Whoever stops listening leaves no thread and no connection behind."""
+    others = _readers()
     events = cluster.watch("v1", "ConfigMap", run, namespace=namespace)
     cluster.write(apply(config_map(namespace, a="1")), run)
     next(_mine(events))
     events.close()  # type: ignore[attr-defined] # a generator, as the port's users know
-    _no_reader_is_left()
+    _ended(_readers() - others)
 
 
-def _no_reader_is_left() -> None:
-    for thread in threading.enumerate():
-        if thread.name == "infometis-watch":
-            thread.join(10)
-            assert not thread.is_alive()
+def _readers() -> set[threading.Thread]:
+    return {thread for thread in threading.enumerate() if thread.name == "infometis-watch"}
+
+
+def _ended(readers: set[threading.Thread]) -> None:
+    for thread in readers:
+        thread.join(10)
+        assert not thread.is_alive()
 
 
 def test_refusals(
