@@ -151,6 +151,7 @@ def test_merge_keys_and_aliases() -> None:
             "the tag !!python/object:os.system does not fit here",
         ),
         ("a: !!set {x}\n", 1, "the tag !!set is not known"),
+        ("a: !<plain> [x]\n", 1, "the tag plain is not known"),
         ("1: x\n", 1, "the key '1' is not text"),
         ("? [a]\n: 1\n", 1, "the key 'a collection' is not text"),
         ("a: .inf\n", 1, "infinity and NaN are no values"),
@@ -163,6 +164,13 @@ def test_what_is_refused(text: str | bytes, line: int, message: str) -> None:
     """What cannot be read, or should not be, is a fault with its line and never an exception."""
     _, faults = load_yaml(text)
     assert (message, line) in [(f.message, f.origin.line) for f in faults]
+
+
+def test_scalars_of_an_alias_count() -> None:
+    """Text in a mapping that an alias repeats adds to what aliases make."""
+    wide = "{" + ", ".join(f"k{n}: x" for n in range(1001)) + "}"
+    _, faults = load_all(f"a: &a {wide}\nb: [{', '.join(['*a'] * 100)}]\n")
+    assert [f.message for f in faults] == ["aliases make more than 100000 values of this file"]
 
 
 def test_alias_bomb_is_refused_before_it_grows() -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from attrs import field, frozen
 from attrs.validators import in_
 
-from infometis_sdk._serde.audit_lines import audit_line
 from infometis_sdk.hookspecs import hookimpl
 from infometis_sdk.ports.audit import AuditSink, AuditSinkContext, AuditSinkSpec
 
@@ -40,6 +39,8 @@ class StdoutSink(AuditSink):
 
     def append(self, event: AuditEvent) -> None:
         """See :meth:`AuditSink.append`."""
+        from infometis_sdk._serde.audit_lines import audit_line
+
         # Looked up at each record: whoever redirects the stream means this one too.
         stream = sys.stdout if self._stream == "stdout" else sys.stderr
         stream.write(audit_line(event) + "\n")

@@ -32,7 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     """
     # A verb makes many values and few cycles, and ends soon: collecting often costs a fifth.
-    gc.set_threshold(100_000, 50, 50)
+    gc.set_threshold(300_000, 50, 50)
     # And what is left when the process ends goes with it, uncollected.
     atexit.register(gc.freeze)
     from infometis_sdk.cli.app import app

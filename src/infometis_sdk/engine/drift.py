@@ -117,15 +117,17 @@ def differences(
         for m, obj in zip(manifests.manifests, desired_objects(manifests, live), strict=True)
     ]
 
-    def look(pair: tuple[Manifest, Object]) -> list[DriftItem]:
-        manifest, obj = pair
+    def read(manifest: Manifest, obj: Object) -> list[DriftItem] | None:
         have = live.get(manifest.ref)
         if have is None:
             return [_missing(manifest, manifests, deployed)]
         if proven(obj, have, manager):
-            foreign = tuple(additions(obj, have, manager, policy))
-            return list(_foreign(manifest, have, foreign))
-        run.check("looking for drift")
+            return list(_foreign(manifest, have, tuple(additions(obj, have, manager, policy))))
+        return None
+
+    def ask(pair: tuple[Manifest, Object]) -> list[DriftItem]:
+        manifest, obj = pair
+        have = live.objects[manifest.ref.key]
         rules = Rules(
             manager=manager,
             policy=policy,
@@ -140,7 +142,10 @@ def differences(
         ]
 
     pairs = list(zip(manifests.manifests, wanted, strict=True))
-    return [item for found in parallel(look, pairs, run, "looking for drift") for item in found]
+    told = [read(manifest, obj) for manifest, obj in pairs]
+    unproven = [pair for pair, items in zip(pairs, told, strict=True) if items is None]
+    answers = iter(parallel(ask, unproven, run, "looking for drift"))
+    return [item for items in told for item in (next(answers) if items is None else items)]
 
 
 def _missing(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from infometis_sdk.machine.listeners import listeners
+from infometis_sdk.machine.listening import listeners
 from infometis_sdk.ports.platform import Finding
 
 if TYPE_CHECKING:

@@ -15,12 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import frozen
 
-from infometis_sdk._serde.audit_lines import audit_line, read_audit_line
 from infometis_sdk.engine.objects.inventory_id import parent_name
 from infometis_sdk.engine.objects.marks import AUDIT_OF, manager_of
 from infometis_sdk.errors import ConflictError, NotFoundError, PlatformError, UnreachableError
 from infometis_sdk.hookspecs import hookimpl
-from infometis_sdk.model.audit import AuditLine
 from infometis_sdk.model.reference import ObjectRef
 from infometis_sdk.model.run import Run
 from infometis_sdk.ports.audit import AuditSink, AuditSinkContext, AuditSinkSpec
@@ -29,7 +27,7 @@ from infometis_sdk.ports.cluster import Write
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from infometis_sdk.model.audit import AuditEvent
+    from infometis_sdk.model.audit import AuditEvent, AuditLine
     from infometis_sdk.ports.cluster import Cluster
 
 __all__ = ("ClusterSink", "InCluster", "copies", "infometis_audit_sinks")
@@ -71,6 +69,8 @@ class ClusterSink(AuditSink):
 
 
 def _create(cluster: Cluster, event: AuditEvent, namespace: str, run: Run) -> None:
+    from infometis_sdk._serde.audit_lines import audit_line
+
     name = f"{parent_name(event.stack_id)}-audit-{event.chain}-{event.sequence}"
     ref = ObjectRef(api_version="v1", kind="ConfigMap", namespace=namespace, name=name)
     labels = {AUDIT_OF: event.stack_id, "app.kubernetes.io/managed-by": "infometis-sdk"}
@@ -102,6 +102,8 @@ def copies(cluster: Cluster, stack_id: str, namespace: str, run: Run) -> tuple[A
         ClusterError: the API server does not answer, or not to us.
 
     """
+    from infometis_sdk.model.audit import AuditLine
+
     labels = f"{AUDIT_OF}={stack_id}"
     found = [
         AuditLine(where=f"ConfigMap/{obj['metadata']['name']}", text=_line(obj))
@@ -121,6 +123,8 @@ def _line(obj: Mapping[str, Any]) -> str:
 
 
 def _place(line: AuditLine) -> tuple[str, str, int]:
+    from infometis_sdk._serde.audit_lines import read_audit_line
+
     try:
         event = read_audit_line(line.text)
     except ValueError:

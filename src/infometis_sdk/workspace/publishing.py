@@ -18,13 +18,13 @@ from infometis_sdk.engine.reading.parallel import parallel
 from infometis_sdk.engine.writing.credentials import SOURCED
 from infometis_sdk.errors import ProjectError, RefusedError, SecretError
 from infometis_sdk.machine import judge_authorities, judge_certificate
-from infometis_sdk.model.border_report import BorderReport, Proof
 from infometis_sdk.ports.border import BorderChecks, BorderVerify, Reach
 from infometis_sdk.ports.platform import HostPorts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from infometis_sdk.model.border_report import BorderReport, Proof
     from infometis_sdk.model.run import Run
     from infometis_sdk.model.secret import Secret, SecretRef
     from infometis_sdk.model.stack import BoundCredential, ManifestSet
@@ -187,6 +187,8 @@ def refuse_a_border_that_cannot_work(
 
 def verify_border(stack: Stack, run: Run) -> BorderReport:
     """Prove from outside that every route answers as promised; see :meth:`.Stack.verify_border`."""
+    from infometis_sdk.model.border_report import BorderReport
+
     border = stack.environment.border
     report = BorderReport(environment=stack.name, adapter=border.type)
     found = _scene(stack)
@@ -223,6 +225,8 @@ def _scene(stack: Stack) -> tuple[Publisher, Scene] | None:
 
 
 def _unproven(scene: Scene, why: str) -> tuple[Proof, ...]:
+    from infometis_sdk.model.border_report import Proof
+
     return tuple(
         Proof(route=route.name, what="status", state="unproven", detail=why, url=route.url)
         for route in scene.routes

@@ -234,6 +234,17 @@ def test_raw_manifests_keep_what_they_say() -> None:
     assert find(manifests, "ConfigMap", "here").ref.namespace == "demo-dev"
 
 
+def test_keys_that_are_not_text_are_named() -> None:
+    """A manifest built in code may hold a key that JSON cannot carry; all such are told at once."""
+    first = {**config_map("a"), "data": {1: "one"}}
+    second = {**config_map("b"), "spec": {"list": [{"deep": {None: None}}]}}
+    faults = render_faults(Service(name="raw", manifests=[first, config_map("c"), second]))
+    assert [(f.message, f.path) for f in faults] == [
+        ("a key that is not text", "manifests[1].data.1"),
+        ("a key that is not text", "manifests[3].spec.list.deep.None"),
+    ]
+
+
 def test_lists_are_taken_apart() -> None:
     """A List is its items, raw or from a template."""
     items = {"apiVersion": "v1", "kind": "List", "items": [config_map("a"), config_map("b")]}

@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING
 
 from infometis_sdk.engine.inputs.names import nearest
-from infometis_sdk.model.equivalence import VERDICTS
 from infometis_sdk.model.fault import Fault, Origin
 from infometis_sdk.model.pipeline import ALLOWANCES, seconds_of
 
@@ -22,7 +21,6 @@ FUNCTION = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 """``module:function``."""
 
 _FEWEST = 2
-_PROVEN = VERDICTS[:-1]
 
 
 def pipeline_faults(project: Project) -> Iterator[Fault]:
@@ -69,15 +67,23 @@ def _step_faults(project: Project, step: PipelineStep, place: str) -> Iterator[F
     yield from _gate_faults(project, step.gates, f"{place}.gates")
 
 
+def _verdict_faults(project: Project, verdict: str, place: str) -> Iterator[Fault]:
+    from infometis_sdk.model.equivalence import VERDICTS
+
+    enough = VERDICTS[:-1]
+    if verdict not in enough:
+        what = f"no verdict of a proof that could be enough: {verdict!r}"
+        yield _fault(project, place, what, legal=", ".join(enough))
+
+
 def _gate_faults(project: Project, gates: Gates, place: str) -> Iterator[Fault]:
     for key in ("soak", "backup"):
         try:
             seconds_of(getattr(gates, key))
         except ValueError as error:
             yield _fault(project, f"{place}.{key}", str(error))
-    if gates.equivalence not in ("", *_PROVEN):
-        what = f"no verdict of a proof that could be enough: {gates.equivalence!r}"
-        yield _fault(project, f"{place}.equivalence", what, legal=", ".join(_PROVEN))
+    if gates.equivalence:
+        yield from _verdict_faults(project, gates.equivalence, f"{place}.equivalence")
     if gates.approvals < 0:
         yield _fault(project, f"{place}.approvals", f"{gates.approvals} people cannot approve")
     if gates.approvals > 0 and not gates.signers:

@@ -13,7 +13,7 @@ from typing import Any
 from infometis_sdk.engine.objects import podspec, quantity
 from infometis_sdk.engine.objects.loose import mapping, maps
 
-__all__ = ("normalise", "quantities")
+__all__ = ("KeyNotTextError", "normalise", "quantities")
 
 _SERVER_METADATA = (
     "creationTimestamp",
@@ -53,6 +53,10 @@ _EXACT = ("averageValue", "divisor", "sizeLimit", "value")
 _EMPTY_IN_METADATA = ("annotations", "finalizers", "labels")
 
 
+class KeyNotTextError(TypeError):
+    """A map has a key that is not text, which JSON cannot carry."""
+
+
 def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
     """Return a copy of an object without nulls, with canonical quantities and list keys filled in.
 
@@ -61,6 +65,9 @@ def normalise(obj: Mapping[str, Any]) -> dict[str, Any]:
 
     Returns:
         A new object that shares nothing that is changed with ``obj``.
+
+    Raises:
+        KeyNotTextError: it was built in code, and a key of it is a number, say.
 
     Example:
         >>> normalise({"kind": "Secret", "stringData": {"a": "b"}, "status": None})
@@ -94,6 +101,8 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, (dict, Mapping)):
         kept = {}
         for key, item in value.items():
+            if not isinstance(key, str):
+                raise KeyNotTextError
             if item is None:
                 continue
             made = _clean(item)

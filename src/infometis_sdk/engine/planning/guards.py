@@ -4,9 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import InvalidVersion, Version
-
 from infometis_sdk.engine.objects.quantity import compare
 
 if TYPE_CHECKING:
@@ -93,6 +90,9 @@ def _version(name: str, old: str, composed: ComposedService) -> Iterator[str]:
     new, upgrade = composed.service.version, composed.service.upgrade
     if old == new:
         return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion, Version
+
     try:
         before, after = Version(old), Version(new)
     except InvalidVersion:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
-from xml.etree import ElementTree as ET
+from typing import TYPE_CHECKING, Any
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.objects import paths
 from infometis_sdk.engine.templates.encode import kind_of
+
+if TYPE_CHECKING:
+    from xml.etree import ElementTree as ET
 
 __all__ = ("changed_keys", "parse_config")
 
@@ -39,7 +41,7 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
     if reader is not None:
         try:
             return dict(reader(text))
-        except (ValueError, ET.ParseError):
+        except (ValueError, SyntaxError):  # what is not XML is a SyntaxError
             pass  # a fault of the file is its encoder's to tell; here lines do
     return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
 
@@ -127,6 +129,8 @@ def _leaves(data: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - JSON
 
 
 def _xml(text: str) -> Iterator[tuple[str, Any]]:
+    from xml.etree import ElementTree as ET
+
     root = ET.fromstring(text.encode())  # noqa: S314 - our own rendered file
     yield from _element(root, f"/{root.tag}")
 

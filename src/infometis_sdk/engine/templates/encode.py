@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
-from xml.etree import ElementTree as ET
 
 from infometis_sdk._yaml import load_all
 from infometis_sdk.engine.templates.sandbox import CLOSE, OPEN
@@ -85,10 +84,17 @@ def _check(kind: str, text: str) -> None:
                 message = f"once rendered: {faults[0].message}"
                 raise EncodeError(message, faults[0].origin.line)
         elif kind == "xml":
-            ET.fromstring(text.encode())  # noqa: S314 - our own template; expat limits entities
+            _check_xml(text)
     except json.JSONDecodeError as error:
         message = f"not JSON once rendered: {error.msg}"
         raise EncodeError(message, error.lineno) from error
+
+
+def _check_xml(text: str) -> None:
+    from xml.etree import ElementTree as ET
+
+    try:
+        ET.fromstring(text.encode())  # noqa: S314 - our own template; expat limits entities
     except ET.ParseError as error:
         message = f"not XML once rendered: {error}"
         raise EncodeError(message, error.position[0]) from error

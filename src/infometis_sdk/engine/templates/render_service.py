@@ -15,7 +15,7 @@ import attrs
 from attrs import define, field
 
 from infometis_sdk._yaml import load_all
-from infometis_sdk.engine.objects.normalise import normalise
+from infometis_sdk.engine.objects.normalise import KeyNotTextError, normalise
 from infometis_sdk.engine.objects.stamp import foreign_marks
 from infometis_sdk.engine.templates.context import ServiceContext
 from infometis_sdk.engine.templates.template import render_template
@@ -105,12 +105,15 @@ def render_service(
         items = manifest.get("items") if str(manifest.get("kind", "")).endswith("List") else None
         for item in items if isinstance(items, Sequence) else (manifest,):
             path = f"manifests[{number}]"
-            if fault := _shape_fault(item, origin, path) or _key_fault(item, origin, path):
+            if fault := _shape_fault(item, origin, path):
                 faults.append(fault)
-            else:
-                drafts.append(
-                    Draft(object=normalise(item), service=service.name, origin=origin, raw=True)
-                )
+                continue
+            try:
+                obj = normalise(item)
+            except KeyNotTextError:
+                faults.append(_key_fault(item, origin, path))
+                continue
+            drafts.append(Draft(object=obj, service=service.name, origin=origin, raw=True))
     return drafts, faults, texts
 
 
@@ -202,13 +205,10 @@ def _shape_fault(item: Any, origin: Origin, path: str) -> Fault | None:  # noqa:
     return None
 
 
-def _key_fault(item: Mapping[str, Any], origin: Origin, path: str) -> Fault | None:
-    """Check the keys of an object built in code; what was read from YAML has text keys only."""
-    if bad := _odd_key(item, ""):
-        return Fault(
-            message="a key that is not text", origin=origin, path=f"{path}.{bad}", legal="text"
-        )
-    return None
+def _key_fault(item: Mapping[str, Any], origin: Origin, path: str) -> Fault:
+    """Say where an object built in code has such a key; what was read from YAML has none."""
+    where = f"{path}.{_odd_key(item, '')}"
+    return Fault(message="a key that is not text", origin=origin, path=where, legal="text")
 
 
 def _odd_key(value: Any, path: str) -> str:  # noqa: ANN401 - JSON
