@@ -57,9 +57,16 @@ def _public_modules() -> list[str]:
 
 
 def _defined(source: str, *, reexports: bool) -> set[str]:
-    """Name what a module defines at its top level, and in an ``__init__`` what it re-exports."""
+    """Name what a module defines at its top level, and in an ``__init__`` what it re-exports.
+
+    A package that loads its names when they are used shows them to type checkers only.
+    """
     names: set[str] = set()
-    for node in ast.parse(source).body:
+    body = ast.parse(source).body
+    if reexports and "_lazy.lazy(" in source:
+        checked = [n for n in body if isinstance(n, ast.If) and "TYPE_CHECKING" in ast.dump(n.test)]
+        body += [each for node in checked for each in node.body]
+    for node in body:
         match node:
             case ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                 names.add(name)
@@ -120,6 +127,8 @@ def test_all_names_what_is_public(name: str) -> None:
     assert isinstance(names, tuple)
     assert len(set(names)) == len(names)
     assert sorted(defined - set(names)) == []
+    if is_package:  # a module of that name would hide what is loaded when it is used
+        assert {each.stem for each in path.parent.glob("*.py")} & set(names) == set()
     assert [public for public in names if not hasattr(module, public)] == []
 
 

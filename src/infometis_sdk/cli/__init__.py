@@ -32,6 +32,7 @@ def main(args: Sequence[str] | None = None) -> int:
 
     """
     # A verb makes many values and few cycles, and ends soon: collecting often costs a fifth.
+    # What runs for weeks, a guard, sets this back.
     gc.set_threshold(300_000, 50, 50)
     # And what is left when the process ends goes with it, uncollected.
     atexit.register(gc.freeze)

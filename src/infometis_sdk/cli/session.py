@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from contextlib import contextmanager, suppress
@@ -180,6 +181,8 @@ def until_stopped(options: Options) -> Iterator[Run]:
     """
     from infometis_sdk.model.run import CancelToken, Run
 
+    # As Python does by itself: over weeks, what is left in cycles must not wait for long.
+    gc.set_threshold(700, 10, 10)
     token = CancelToken()
     _listen(options)
     within = float("inf") if options.timeout is None else options.timeout

@@ -117,7 +117,7 @@ def differences(
         for m, obj in zip(manifests.manifests, desired_objects(manifests, live), strict=True)
     ]
 
-    def read(manifest: Manifest, obj: Object) -> list[DriftItem] | None:
+    def without_asking(manifest: Manifest, obj: Object) -> list[DriftItem] | None:
         have = live.get(manifest.ref)
         if have is None:
             return [_missing(manifest, manifests, deployed)]
@@ -128,6 +128,7 @@ def differences(
     def ask(pair: tuple[Manifest, Object]) -> list[DriftItem]:
         manifest, obj = pair
         have = live.objects[manifest.ref.key]
+        run.check("looking for drift")
         rules = Rules(
             manager=manager,
             policy=policy,
@@ -142,10 +143,11 @@ def differences(
         ]
 
     pairs = list(zip(manifests.manifests, wanted, strict=True))
-    told = [read(manifest, obj) for manifest, obj in pairs]
-    unproven = [pair for pair, items in zip(pairs, told, strict=True) if items is None]
-    answers = iter(parallel(ask, unproven, run, "looking for drift"))
-    return [item for items in told for item in (next(answers) if items is None else items)]
+    run.check("looking for drift")
+    known = [without_asking(manifest, obj) for manifest, obj in pairs]
+    unproven = [pair for pair, items in zip(pairs, known, strict=True) if items is None]
+    asked = iter(parallel(ask, unproven, run, "looking for drift"))
+    return [item for items in known for item in (next(asked) if items is None else items)]
 
 
 def _missing(

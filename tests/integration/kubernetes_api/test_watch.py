@@ -151,10 +151,13 @@ def test_closing_ends_the_thread(cluster: KubernetesCluster, namespace: str, run
     """Whoever stops listening leaves no thread and no connection behind."""
     others = _readers()
     events = cluster.watch("v1", "ConfigMap", run, namespace=namespace)
+    assert next(event for event in events if event.type != "ADDED").type == "SYNCED"
     cluster.write(apply(config_map(namespace, a="1")), run)
-    next(_mine(events))
+    next(_mine(events))  # what comes after the list is read by the thread
+    mine = _readers() - others
+    assert len(mine) == 1
     events.close()  # type: ignore[attr-defined] # a generator, as the port's users know
-    _ended(_readers() - others)
+    _ended(mine)
 
 
 def _readers() -> set[threading.Thread]:

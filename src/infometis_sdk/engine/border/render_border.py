@@ -9,7 +9,7 @@ from attrs import field, frozen
 from infometis_sdk.engine.border.routes import origin_of
 from infometis_sdk.engine.border.scene import scene_faults, scene_of
 from infometis_sdk.engine.inputs.registry import apply_registry
-from infometis_sdk.engine.objects.normalise import normalise
+from infometis_sdk.engine.objects.normalise import KeyNotTextError, normalise
 from infometis_sdk.engine.templates.render_service import Draft
 from infometis_sdk.model.environment import Peer
 from infometis_sdk.model.fault import Fault
@@ -52,13 +52,20 @@ def render_border(stack: ComposedStack) -> RenderedBorder:
     """Render the border of a stack; nothing where the environment has none."""
     if stack.publisher is None:
         return RenderedBorder()
-    if faults := scene_faults(stack):
-        return RenderedBorder(faults=faults)
+    if wrong := scene_faults(stack):
+        return RenderedBorder(faults=wrong)
     made = stack.publisher.adapter.render(scene_of(stack))
     origin = origin_of(stack.environment, "")
-    drafts = [
-        Draft(object=normalise(obj), service="", origin=origin, zone=ZONE) for obj in made.objects
-    ]
+    drafts: list[Draft] = []
+    faults = []
+    for obj in made.objects:
+        try:
+            drafts.append(Draft(object=normalise(obj), service="", origin=origin, zone=ZONE))
+        except KeyNotTextError as error:
+            what = f"the adapter {stack.publisher.name} made a {obj.get('kind', 'object')}"
+            faults.append(Fault(message=f"{what} that JSON cannot carry: {error}", origin=origin))
+    if faults:
+        return RenderedBorder(faults=faults)
     apply_registry(
         ((draft.object, False) for draft in drafts),
         stack.environment.policies.registry,

@@ -82,7 +82,7 @@ def _gate_faults(project: Project, gates: Gates, place: str) -> Iterator[Fault]:
             seconds_of(getattr(gates, key))
         except ValueError as error:
             yield _fault(project, f"{place}.{key}", str(error))
-    if gates.equivalence:
+    if gates.equivalence != "":
         yield from _verdict_faults(project, gates.equivalence, f"{place}.equivalence")
     if gates.approvals < 0:
         yield _fault(project, f"{place}.approvals", f"{gates.approvals} people cannot approve")

@@ -102,7 +102,8 @@ def _clean(value: Any) -> Any:  # noqa: ANN401 - JSON
         kept = {}
         for key, item in value.items():
             if not isinstance(key, str):
-                raise KeyNotTextError
+                msg = f"the key {key!r} is not text"
+                raise KeyNotTextError(msg)
             if item is None:
                 continue
             made = _clean(item)

@@ -41,7 +41,7 @@ def parse_config(name: str, text: str) -> dict[str, Any]:
     if reader is not None:
         try:
             return dict(reader(text))
-        except (ValueError, SyntaxError):  # what is not XML is a SyntaxError
+        except (LookupError, SyntaxError, ValueError):  # the first two: of XML
             pass  # a fault of the file is its encoder's to tell; here lines do
     return {f"line {number}": line for number, line in enumerate(text.splitlines(), 1)}
 

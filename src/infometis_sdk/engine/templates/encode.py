@@ -98,6 +98,9 @@ def _check_xml(text: str) -> None:
     except ET.ParseError as error:
         message = f"not XML once rendered: {error}"
         raise EncodeError(message, error.position[0]) from error
+    except LookupError as error:
+        message = f"not XML once rendered: {error}"
+        raise EncodeError(message, 1) from error
 
 
 def _pieces(text: str) -> Iterator[tuple[str, Any, int]]:

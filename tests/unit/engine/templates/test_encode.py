@@ -171,6 +171,7 @@ def test_unknown_type() -> None:
         ("a.json", '{"a": {{ v }},\n "b": }'),
         ("a.yaml", "a: {{ v }}\nb: [\n"),
         ("a.xml", "<a>{{ v }}\n</b>"),
+        ("a.xml", "<?xml version='1.0' encoding='bogus'?><a>{{ v }}</a>"),
     ],
 )
 def test_result_is_of_its_type(name: str, template: str) -> None:
@@ -195,6 +196,8 @@ def test_names_in_files_have_lines() -> None:
         ("a.env", "export A=1\n# no\nB=2\n", {"A": "1", "B": "2"}),
         ("a.sh", "x\ny\n", {"line 1": "x", "line 2": "y"}),
         ("a.json", "{", {"line 1": "{"}),
+        ("a.xml", "<a>", {"line 1": "<a>"}),
+        ("a.xml", "<?xml encoding='bogus'?>", {"line 1": "<?xml encoding='bogus'?>"}),
     ],
 )
 def test_files_are_compared_by_key(name: str, text: str, expected: dict[str, Any]) -> None:
