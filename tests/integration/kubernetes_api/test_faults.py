@@ -267,9 +267,9 @@ def test_quota_and_pod_security(cluster: KubernetesCluster, namespace: str, run:
         "metadata": {"name": "p", "namespace": namespace},
         "spec": {"containers": [{"name": "c", "image": "example.invalid/c:1"}]},
     }
-    with pytest.raises(ForbiddenError, match="exceeded quota") as caught:
-        cluster.write(write("create", pod), run)
-    assert "ResourceQuota" in caught.value.hint
+    error = _refused(cluster, pod, run)
+    assert "exceeded quota" in error.message
+    assert "ResourceQuota" in error.hint
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     space = {
         "apiVersion": "v1",
@@ -277,9 +277,16 @@ def test_quota_and_pod_security(cluster: KubernetesCluster, namespace: str, run:
         "metadata": {"name": namespace, "labels": labels},
     }
     cluster.write(apply(space), run)
-    with pytest.raises(ForbiddenError, match="violates PodSecurity") as caught:
-        cluster.write(write("create", pod), run)
-    assert "securityContext" in caught.value.hint
+    # Admission sees the label a moment later.
+    while "violates PodSecurity" not in (error := _refused(cluster, pod, run)).message:
+        run.sleep(0.05, "waiting for admission to see the label")
+    assert "securityContext" in error.hint
+
+
+def _refused(cluster: KubernetesCluster, body: dict[str, Any], run: Run) -> ForbiddenError:
+    with pytest.raises(ForbiddenError) as caught:
+        cluster.write(write("create", body), run)
+    return caught.value
 
 
 def test_terminating_namespace(cluster: KubernetesCluster, namespace: str, run: Run) -> None:
