@@ -37,6 +37,7 @@ TARGETS = {
     ("first apply", "helm install"): 0.5,
     ("first apply", "kubectl apply"): 0.5,
     ("clean plan", "kubectl diff"): 0.1,
+    ("clean drift", "kubectl diff"): 0.1,
     ("clean plan in process", "kubectl diff"): 0.05,
     ("clean drift in process", "kubectl diff"): 0.05,
     ("change one", "kubectl diff + apply"): 0.15,
