@@ -181,7 +181,7 @@ def until_stopped(options: Options) -> Iterator[Run]:
     """
     from infometis_sdk.model.run import CancelToken, Run
 
-    # As Python does by itself: over weeks, what is left in cycles must not wait for long.
+    # As Python 3.11 does by itself: over weeks, what is left in cycles must not wait for long.
     gc.set_threshold(700, 10, 10)
     token = CancelToken()
     _listen(options)

@@ -130,3 +130,27 @@ def test_logs_for_programs() -> None:
         out, _ = process.communicate(timeout=60)
     assert process.returncode == 0
     assert out == "service: kafka\nlines:\n- 'kafka-0: line 0'\n- 'kafka-0: line 1'\n"
+
+
+def test_a_guard_collects_as_python_does() -> None:
+    """A short verb is patient with garbage; what runs for weeks in a pod with a limit is not."""
+    code = """
+import gc, sys
+from infometis_sdk.cli import main, session
+
+class Stack:
+    name = "dev"
+
+    def guard(self, *, say, listen, run):
+        print(gc.get_threshold()[0])
+
+session.stack = lambda options: Stack()
+first = gc.get_threshold()[0]
+main(["guard"])
+print(first)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60
+    )
+    guarding, pythons = map(int, done.stdout.split())
+    assert guarding <= pythons
